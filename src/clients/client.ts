@@ -1,0 +1,49 @@
+// What a client is: an application that may ask for tokens.
+
+export const CLIENT_KINDS = ['web', 'spa', 'native', 'service', 'agent'] as const
+export type ClientKind = (typeof CLIENT_KINDS)[number]
+
+export const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const
+export type AuthMethod = (typeof AUTH_METHODS)[number]
+
+export const RESPONSE_MODES = ['query', 'fragment', 'form_post'] as const
+export type ResponseMode = (typeof RESPONSE_MODES)[number]
+
+/** Whether the client gets refresh tokens, and what ends them: the login session, or only grant, account or client. */
+export const REFRESH_POLICIES = ['none', 'session', 'offline'] as const
+export type RefreshPolicy = (typeof REFRESH_POLICIES)[number]
+
+/** Everything about a client that a document or a command may set. */
+export interface ClientFields {
+  readonly id: string
+  readonly name: string
+  readonly kind: ClientKind
+  readonly authMethod: AuthMethod
+  /** skips the consent page; set by operators only */
+  readonly firstParty: boolean
+  readonly redirectUris: readonly string[]
+  readonly postLogoutRedirectUris: readonly string[]
+  readonly responseModes: readonly ResponseMode[]
+  readonly refresh: RefreshPolicy
+  /** scopes this client may ask for, by resource id */
+  readonly scopes: Readonly<Record<string, readonly string[]>>
+  /** resources this client is the resource server of: it may introspect their tokens */
+  readonly serves: readonly string[]
+  readonly jwks?: { readonly keys: readonly object[] }
+  readonly jwksUri?: string
+}
+
+export interface Client extends ClientFields {
+  readonly disabledAt?: Date
+  readonly createdAt: Date
+}
+
+/** @returns whether the client can keep a secret (RFC 6749 section 2.1) */
+export function isConfidential(client: Pick<ClientFields, 'authMethod'>): boolean {
+  return client.authMethod !== 'none'
+}
+
+/** @returns whether people log in through this client, as opposed to machines talking for themselves */
+export function hasUsers(client: Pick<ClientFields, 'kind' | 'redirectUris'>): boolean {
+  return client.kind !== 'service' && client.redirectUris.length > 0
+}

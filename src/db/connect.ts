@@ -1,0 +1,81 @@
+// The connection pool, and Kysely over it.
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
+import { OperatorFault } from '../vocabulary/fault.ts'
+import type { Schema } from './schema.ts'
+import type { Db } from './unit-of-work.ts'
+
+/** The oldest PostgreSQL major version we test against. */
+export const POSTGRES_FLOOR = 15
+
+/** A DATABASE_URL, or the socket of the embedded server. */
+export type Connection = string | { host: string; port: number; user: string; database: string }
+
+export interface Connected {
+  readonly db: Db
+  readonly pool: pg.Pool
+  close(): Promise<void>
+}
+
+/**
+ * Opens the pool; connections are made when first used.
+ * @param connection where the database is
+ * @param options `max` connections; `onLost` hears of idle connections that broke (a server restart must not end the process)
+ */
+export function connect(
+  connection: Connection,
+  options: { max?: number; onLost?: (error: Error) => void } = {},
+): Connected {
+  const pool = new pg.Pool({
+    ...(typeof connection === 'string' ? { connectionString: connection } : connection),
+    max: options.max ?? 10,
+    connectionTimeoutMillis: 5000,
+    application_name: 'gatehouse',
+    // A request that lost its way must not hold locks for ever. Bounds are in milliseconds.
+    statement_timeout: 15_000,
+    lock_timeout: 10_000,
+    idle_in_transaction_session_timeout: 15_000,
+  })
+  pool.on('error', (error) => options.onLost?.(error))
+  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
+  return { db, pool, close: () => db.destroy() }
+}
+
+/**
+ * Asks the server for its version, once, at start.
+ * @throws OperatorFault when the database cannot be reached or is too old
+ */
+export async function checkServer(pool: pg.Pool, place: string): Promise<void> {
+  let version: number
+  try {
+    const answer = await pool.query<{ server_version_num: string }>('show server_version_num')
+    version = Math.floor(Number(answer.rows[0]?.server_version_num) / 10_000)
+  } catch (error) {
+    throw new OperatorFault(
+      `The database at ${place} cannot be reached: ${describe(error)}.`,
+      'Check DATABASE_URL, that the server runs, and that this machine may connect to it.',
+      { cause: error },
+    )
+  }
+  if (version < POSTGRES_FLOOR) {
+    throw new OperatorFault(
+      `The database at ${place} is PostgreSQL ${version}.`,
+      `Gatehouse needs PostgreSQL ${POSTGRES_FLOOR} or later.`,
+    )
+  }
+}
+
+/** @returns a DATABASE_URL without its password, fit for a terminal */
+export function describePlace(url: string): string {
+  try {
+    const parsed = new URL(url)
+    return `${parsed.hostname || parsed.searchParams.get('host') || 'localhost'}${parsed.port ? `:${parsed.port}` : ''}${parsed.pathname}`
+  } catch {
+    return 'DATABASE_URL'
+  }
+}
+
+function describe(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(describe).join('; ')
+  return error instanceof Error ? error.message : String(error)
+}

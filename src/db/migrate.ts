@@ -1,0 +1,111 @@
+// Brings the tables up to date, whoever starts first: Kysely's migrator holds an advisory lock while it works.
+import { type Migration, type MigrationProvider, Migrator, NO_MIGRATIONS, sql } from 'kysely'
+import * as keyRing from '../../migrations/0001-key-ring.ts'
+import * as accounts from '../../migrations/0002-accounts.ts'
+import * as resourcesAndClients from '../../migrations/0003-resources-and-clients.ts'
+import * as sessionsAndGrants from '../../migrations/0004-sessions-and-grants.ts'
+import * as tokens from '../../migrations/0005-tokens.ts'
+import * as endingsAndAudit from '../../migrations/0006-endings-and-audit.ts'
+import { OperatorFault } from '../vocabulary/fault.ts'
+import type { Db } from './unit-of-work.ts'
+
+interface OurMigration extends Migration {
+  /** the oldest Gatehouse version that can live with the tables as this migration leaves them */
+  readonly oldestVersion: string
+}
+
+const MIGRATIONS: Record<string, OurMigration> = {
+  '0001-key-ring': keyRing,
+  '0002-accounts': accounts,
+  '0003-resources-and-clients': resourcesAndClients,
+  '0004-sessions-and-grants': sessionsAndGrants,
+  '0005-tokens': tokens,
+  '0006-endings-and-audit': endingsAndAudit,
+}
+
+export interface MigrationReport {
+  readonly applied: readonly string[]
+  /** migrations of a newer Gatehouse that this version can live with */
+  readonly newer: readonly string[]
+}
+
+/**
+ * Runs every migration that has not run yet.
+ * @param version our own version, compared with what newer migrations demand
+ * @throws OperatorFault when the database belongs to a Gatehouse too new for this one, or a migration fails
+ */
+export async function migrateToLatest(db: Db, version: string): Promise<MigrationReport> {
+  const newer = await newerMigrations(db, version)
+  if (newer.length > 0) return { applied: [], newer }
+  const { error, results } = await migrator(db).migrateToLatest()
+  if (error) throw migrationFault(results?.find((one) => one.status === 'Error')?.migrationName, error)
+  const applied = (results ?? []).filter((one) => one.status === 'Success').map((one) => one.migrationName)
+  await noteFloors(db, applied)
+  return { applied, newer: [] }
+}
+
+/** Undoes every migration: for tests of `down`. */
+export async function migrateDown(db: Db): Promise<void> {
+  const { error, results } = await migrator(db).migrateTo(NO_MIGRATIONS)
+  if (error) throw migrationFault(results?.find((one) => one.status === 'Error')?.migrationName, error)
+}
+
+/** @returns the names of migrations that this version knows and the database lacks */
+export async function pendingMigrations(db: Db): Promise<readonly string[]> {
+  const done = await executedMigrations(db)
+  return Object.keys(MIGRATIONS).filter((name) => !done.includes(name))
+}
+
+function migrator(db: Db): Migrator {
+  const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS }
+  return new Migrator({ db, provider })
+}
+
+async function executedMigrations(db: Db): Promise<readonly string[]> {
+  const there = await sql<{ there: boolean }>`select to_regclass('kysely_migration') is not null as there`.execute(db)
+  if (!there.rows[0]?.there) return []
+  const rows = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(db)
+  return rows.rows.map((row) => row.name)
+}
+
+async function newerMigrations(db: Db, version: string): Promise<readonly string[]> {
+  const unknown = (await executedMigrations(db)).filter((name) => !(name in MIGRATIONS))
+  if (unknown.length === 0) return []
+  const floors = await sql<{ oldest_version: string }>`
+    select oldest_version from migration_floors where name = any(${unknown})`.execute(db)
+  const floor = floors.rows
+    .map((row) => row.oldest_version)
+    .sort(compareVersions)
+    .at(-1)
+  if (floor === undefined || floors.rows.length < unknown.length || compareVersions(version, floor) < 0) {
+    throw new OperatorFault(
+      `The database was migrated by a newer Gatehouse (${unknown.join(', ')}); this is ${version}.`,
+      `Start Gatehouse ${floor ?? 'in its newer version'} or later. Nothing was changed.`,
+    )
+  }
+  return unknown
+}
+
+async function noteFloors(db: Db, applied: readonly string[]): Promise<void> {
+  if (applied.length === 0) return
+  await sql`create table if not exists migration_floors (name text primary key, oldest_version text not null)`.execute(
+    db,
+  )
+  for (const name of applied) {
+    await sql`insert into migration_floors values (${name}, ${MIGRATIONS[name]?.oldestVersion})
+      on conflict (name) do nothing`.execute(db)
+  }
+}
+
+function compareVersions(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true })
+}
+
+function migrationFault(name: string | undefined, error: unknown): OperatorFault {
+  const text = error instanceof Error ? error.message : String(error)
+  return new OperatorFault(
+    `The database could not be migrated${name ? ` (at ${name})` : ''}: ${text}.`,
+    'The role needs the right to create tables: set GATEHOUSE_MIGRATE_URL to a role that has it. Nothing was half done.',
+    { cause: error },
+  )
+}

@@ -1,0 +1,190 @@
+// Every table as a type: the map of our data. Rows stay inside the rooms' `store.ts`; what leaves them is a domain type.
+import type { ColumnType, Generated, JSONColumnType } from 'kysely'
+
+type Timestamp = ColumnType<Date, Date, Date>
+type MaybeTimestamp = ColumnType<Date | null, Date | null | undefined, Date | null>
+type Json = JSONColumnType<object>
+
+/** One row: the key ring, wrapped under GATEHOUSE_SECRET. */
+export interface KeyRingTable {
+  id: number
+  wrapped: Buffer
+  updated_at: Timestamp
+}
+
+/** Keys that sign tokens; the private part is sealed under the ring's at-rest key. */
+export interface SigningKeysTable {
+  kid: string
+  alg: string
+  state: 'active'
+  public_jwk: Json
+  private_sealed: Buffer
+  created_at: Timestamp
+}
+
+export interface AccountsTable {
+  id: string
+  email: string
+  email_key: string
+  name: string | null
+  password_hash: string | null
+  role: 'user' | 'admin'
+  disabled_at: MaybeTimestamp
+  created_at: Timestamp
+  updated_at: Timestamp
+}
+
+/** One-time links: set a password, make the first administrator. Only the keyed hash of the token is kept. */
+export interface AccountLinksTable {
+  token_hash: Buffer
+  purpose: 'set-password' | 'admin-setup'
+  account_id: string | null
+  expires_at: Timestamp
+  used_at: MaybeTimestamp
+  created_at: Timestamp
+}
+
+export interface ResourcesTable {
+  id: string
+  name: string
+  token_format: 'jwt' | 'opaque'
+  sign_alg: string
+  lifetime_seconds: number
+  scopes: Json
+  created_at: Timestamp
+  updated_at: Timestamp
+}
+
+export interface ClientsTable {
+  id: string
+  name: string
+  kind: 'web' | 'spa' | 'native' | 'service' | 'agent'
+  auth_method: string
+  first_party: boolean
+  redirect_uris: string[]
+  post_logout_redirect_uris: string[]
+  response_modes: string[]
+  refresh: 'none' | 'session' | 'offline'
+  scopes: Json
+  serves: string[]
+  jwks: JSONColumnType<object | null>
+  jwks_uri: string | null
+  disabled_at: MaybeTimestamp
+  created_at: Timestamp
+  updated_at: Timestamp
+}
+
+export interface ClientSecretsTable {
+  id: string
+  client_id: string
+  hash: Buffer
+  created_at: Timestamp
+  expires_at: MaybeTimestamp
+}
+
+/** Login sessions of browsers. `uid` is a name, not a credential; the cookie's value is kept as a keyed hash only. */
+export interface SessionsTable {
+  id_hash: Buffer
+  uid: string
+  account_id: string | null
+  payload: Json
+  expires_at: Timestamp
+}
+
+export interface InteractionsTable {
+  id_hash: Buffer
+  payload: Json
+  expires_at: Timestamp
+}
+
+/** What an account allowed a client within one session. */
+export interface GrantsTable {
+  id_hash: Buffer
+  account_id: string | null
+  client_id: string
+  payload: Json
+  expires_at: MaybeTimestamp
+}
+
+/** Remembered consent: the scopes an account has once allowed a client, over all sessions. */
+export interface ConsentsTable {
+  account_id: string
+  client_id: string
+  scopes: Json
+  updated_at: Timestamp
+}
+
+export interface AuthorizationCodesTable {
+  id_hash: Buffer
+  grant_hash: Buffer
+  payload: Json
+  consumed_at: MaybeTimestamp
+  expires_at: Timestamp
+}
+
+/** Opaque access tokens of people and of clients. JWT access tokens are never stored. */
+export interface AccessTokensTable {
+  id_hash: Buffer
+  grant_hash: Buffer | null
+  family_hash: Buffer | null
+  payload: Json
+  expires_at: Timestamp
+}
+
+/** One row per refresh family, whatever the number of rotations. */
+export interface RefreshFamiliesTable {
+  family_hash: Buffer
+  grant_hash: Buffer
+  current_hash: Buffer
+  previous_hash: Buffer | null
+  generation: number
+  rotated_at: MaybeTimestamp
+  payload: Json
+  expires_at: Timestamp
+  absolute_expires_at: Timestamp
+}
+
+/** Values that may be seen once: assertion and proof ids. Insert-only. */
+export interface ReplaysTable {
+  key_hash: Buffer
+  expires_at: Timestamp
+}
+
+/** The one log of trust that ended before its time. */
+export interface EndingsTable {
+  kind: 'token' | 'family' | 'grant' | 'session' | 'account' | 'client'
+  id_hash: Buffer
+  reason: string
+  ended_at: Timestamp
+  expires_at: Timestamp
+}
+
+export interface AuditEntriesTable {
+  id: Generated<string>
+  at: Timestamp
+  kind: string
+  actor: string
+  subject: string | null
+  request_id: string | null
+  detail: Json
+}
+
+export interface Schema {
+  key_ring: KeyRingTable
+  signing_keys: SigningKeysTable
+  accounts: AccountsTable
+  account_links: AccountLinksTable
+  resources: ResourcesTable
+  clients: ClientsTable
+  client_secrets: ClientSecretsTable
+  sessions: SessionsTable
+  interactions: InteractionsTable
+  grants: GrantsTable
+  consents: ConsentsTable
+  authorization_codes: AuthorizationCodesTable
+  access_tokens: AccessTokensTable
+  refresh_families: RefreshFamiliesTable
+  replays: ReplaysTable
+  endings: EndingsTable
+  audit_entries: AuditEntriesTable
+}

@@ -1,0 +1,76 @@
+// One request, one transaction, opened at the first write and committed before the answer leaves. Reads before the first
+// write use the pool; from then on they use the transaction's connection, so a request sees its own writes and never waits
+// for a second connection while it holds one.
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { ControlledTransaction, Kysely } from 'kysely'
+import type { Schema } from './schema.ts'
+
+/** What stores query through: the pool, or the transaction of the unit of work at hand. */
+export type Db = Kysely<Schema>
+
+interface Unit {
+  transaction?: Promise<ControlledTransaction<Schema>>
+  closed: boolean
+}
+
+export interface UnitOfWork {
+  /** for reads: the open transaction, else the pool */
+  read(): Promise<Db>
+  /** for writes: opens the transaction if there is none; outside a unit each statement commits by itself */
+  write(): Promise<Db>
+  /**
+   * Runs `work` as one unit. `verdict` looks at its result and says whether to commit; a throw always rolls back.
+   * A unit inside a unit is the same unit. A commit that fails is thrown: nothing may be acknowledged then.
+   */
+  run<T>(work: () => Promise<T>, verdict?: (result: T) => 'commit' | 'roll back'): Promise<T>
+}
+
+/**
+ * @param pool the Kysely instance over the connection pool
+ * @returns the unit of work that all stores share
+ */
+export function createUnitOfWork(pool: Db): UnitOfWork {
+  const storage = new AsyncLocalStorage<Unit>()
+
+  const open = (): Unit | undefined => {
+    const unit = storage.getStore()
+    return unit && !unit.closed ? unit : undefined
+  }
+
+  return {
+    async read() {
+      return (await open()?.transaction) ?? pool
+    },
+
+    async write() {
+      const unit = open()
+      if (!unit) return pool
+      unit.transaction ??= pool.startTransaction().execute()
+      return unit.transaction
+    },
+
+    async run(work, verdict = () => 'commit') {
+      if (open()) return work()
+      const unit: Unit = { closed: false }
+      return storage.run(unit, async () => {
+        let outcome: 'commit' | 'roll back' = 'roll back'
+        try {
+          const result = await work()
+          outcome = verdict(result)
+          return result
+        } finally {
+          unit.closed = true
+          await finish(unit, outcome)
+        }
+      })
+    },
+  }
+}
+
+async function finish(unit: Unit, outcome: 'commit' | 'roll back'): Promise<void> {
+  // A transaction that could not be opened has thrown in the work itself, where the error belongs.
+  const transaction = await unit.transaction?.catch(() => undefined)
+  if (!transaction) return
+  if (outcome === 'commit') await transaction.commit().execute()
+  else await transaction.rollback().execute()
+}
