@@ -1,5 +1,6 @@
 // Brings the tables up to date, whoever starts first: Kysely's migrator holds an advisory lock while it works.
-import { type Migration, type MigrationProvider, Migrator, NO_MIGRATIONS, sql } from 'kysely'
+import { sql } from 'kysely'
+import { type Migration, type MigrationProvider, Migrator, NO_MIGRATIONS } from 'kysely/migration'
 import * as keyRing from '../../migrations/0001-key-ring.ts'
 import * as accounts from '../../migrations/0002-accounts.ts'
 import * as resourcesAndClients from '../../migrations/0003-resources-and-clients.ts'
