@@ -1,0 +1,52 @@
+// Logins and consents under way. Their id is in a cookie and in the page's address, so it is kept as a keyed hash and cut
+// out of what is stored.
+import type { UnitOfWork } from '../db/unit-of-work.ts'
+import type { KeyRing } from '../secrets/key-ring.ts'
+
+export interface Interactions {
+  save(id: string, payload: object, expiresAt: Date): Promise<void>
+  find(id: string): Promise<Record<string, unknown> | undefined>
+  destroy(id: string): Promise<void>
+}
+
+const OWN_ID = '{interaction-id}'
+
+/** @returns the store of interactions */
+export function createInteractions({
+  unit,
+  ring,
+  now,
+}: {
+  unit: UnitOfWork
+  ring: KeyRing
+  now: () => Date
+}): Interactions {
+  const key = (id: string) => ring.handle('interaction', id)
+  return {
+    async save(id, payload, expiresAt) {
+      const row = { payload: JSON.stringify(payload).replaceAll(id, OWN_ID), expires_at: expiresAt }
+      const db = await unit.write()
+      await db
+        .insertInto('interactions')
+        .values({ id_hash: key(id), ...row })
+        .onConflict((conflict) => conflict.column('id_hash').doUpdateSet(row))
+        .execute()
+    },
+
+    async find(id) {
+      const db = await unit.read()
+      const row = await db
+        .selectFrom('interactions')
+        .select('payload')
+        .where('id_hash', '=', key(id))
+        .where('expires_at', '>', now())
+        .executeTakeFirst()
+      return row && JSON.parse(JSON.stringify(row.payload).replaceAll(OWN_ID, id))
+    },
+
+    async destroy(id) {
+      const db = await unit.write()
+      await db.deleteFrom('interactions').where('id_hash', '=', key(id)).execute()
+    },
+  }
+}

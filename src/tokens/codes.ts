@@ -1,0 +1,63 @@
+// Authorization codes: single use is a compare-and-set on their row (RFC 6749 section 4.1.2, OAuth 2.1 section 4.1.3).
+import type { UnitOfWork } from '../db/unit-of-work.ts'
+import type { KeyRing } from '../secrets/key-ring.ts'
+import { parseOpaque } from '../vocabulary/opaque.ts'
+
+export interface CodeRecord {
+  readonly payload: Record<string, unknown>
+  readonly consumed: boolean
+}
+
+export interface Codes {
+  save(code: string, grantId: string, payload: object, expiresAt: Date): Promise<void>
+  find(code: string): Promise<CodeRecord | undefined>
+  /** Marks the code used. @returns false when it was used before, also by a request that ran at the same time */
+  consume(code: string): Promise<boolean>
+  destroy(code: string): Promise<void>
+}
+
+/** @returns the store of authorization codes */
+export function createCodes({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRing; now: () => Date }): Codes {
+  const key = (code: string) => ring.handle('authorization-code', code)
+  return {
+    async save(code, grantId, payload, expiresAt) {
+      const db = await unit.write()
+      await db
+        .insertInto('authorization_codes')
+        .values({
+          id_hash: key(code),
+          grant_hash: ring.handle('grant', grantId),
+          payload: JSON.stringify(payload),
+          expires_at: expiresAt,
+        })
+        .execute()
+    },
+
+    async find(code) {
+      if (parseOpaque(code)?.kind !== 'ac') return undefined
+      const db = await unit.read()
+      const row = await db
+        .selectFrom('authorization_codes')
+        .select(['payload', 'consumed_at'])
+        .where('id_hash', '=', key(code))
+        .executeTakeFirst()
+      return row && { payload: row.payload as Record<string, unknown>, consumed: row.consumed_at !== null }
+    },
+
+    async consume(code) {
+      const db = await unit.write()
+      const result = await db
+        .updateTable('authorization_codes')
+        .set({ consumed_at: now() })
+        .where('id_hash', '=', key(code))
+        .where('consumed_at', 'is', null)
+        .executeTakeFirst()
+      return result.numUpdatedRows === 1n
+    },
+
+    async destroy(code) {
+      const db = await unit.write()
+      await db.deleteFrom('authorization_codes').where('id_hash', '=', key(code)).execute()
+    },
+  }
+}

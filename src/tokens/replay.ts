@@ -1,0 +1,29 @@
+// Values that may be seen once, such as the `jti` of a client assertion (RFC 7523 section 3). Insert-only: of two requests
+// that bring the same value at the same time, exactly one inserts it.
+import type { UnitOfWork } from '../db/unit-of-work.ts'
+import type { KeyRing } from '../secrets/key-ring.ts'
+
+export interface Replays {
+  /**
+   * @param issuer who made the value, for example a client id
+   * @param value the value itself
+   * @param expiresAt until when a repetition must be recognised
+   * @returns true for the first to bring it, false for every other
+   */
+  firstUse(issuer: string, value: string, expiresAt: Date): Promise<boolean>
+}
+
+/** @returns the replay store */
+export function createReplays({ unit, ring }: { unit: UnitOfWork; ring: KeyRing }): Replays {
+  return {
+    async firstUse(issuer, value, expiresAt) {
+      const db = await unit.write()
+      const result = await db
+        .insertInto('replays')
+        .values({ key_hash: ring.handle('replay', `${issuer}\0${value}`), expires_at: expiresAt })
+        .onConflict((conflict) => conflict.column('key_hash').doNothing())
+        .executeTakeFirst()
+      return (result.numInsertedOrUpdatedRows ?? 0n) === 1n
+    },
+  }
+}
