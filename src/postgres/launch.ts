@@ -1,0 +1,133 @@
+// The embedded PostgreSQL: found or started, with a database `gatehouse` in it, and stopped by the process that owns it.
+import { OperatorFault } from '../vocabulary/fault.ts'
+import { watchLog } from './log.ts'
+import { writeNote } from './note.ts'
+import {
+  type Claim,
+  claimOwnership,
+  livingOwner,
+  newOwner,
+  type Owner,
+  type Role,
+  refuseSecondServer,
+} from './owner.ts'
+import { choosePlace, type Place } from './place.ts'
+import { markProcess } from './processes.ts'
+import { type Reached, reachServer } from './reach.ts'
+import { closeSession, type Session, showPresence, whileDeciding } from './session.ts'
+import { PORT } from './socket.ts'
+import { stopDatabase } from './stop.ts'
+
+export interface EmbeddedDatabase {
+  /** for pg.Pool: the folder of the unix socket as host, and no password */
+  readonly connection: { host: string; port: number; user: string; database: string; ssl: false }
+  /** real path of the folder that holds PostgreSQL's `postgres/`, its log and its owner file */
+  readonly place: string
+  /** `started` by us; `joined`: somebody else's, or taken over from a command; `adopted`: its owner had died */
+  readonly how: 'started' | 'joined' | 'adopted'
+  /** Stops the server if this process owns it; end the pools first. May be called twice. @throws OperatorFault */
+  stop(): Promise<void>
+}
+
+export interface LaunchOptions {
+  /** GATEHOUSE_DATA_DIR; made if it is not there */
+  readonly dataDir: string
+  /** a server owns the database while it lives; a command joins whatever runs */
+  readonly role: Role
+  /** told what a person at the terminal should know */
+  readonly say?: (line: string) => void
+  /** tests only: nothing is forced to the disk */
+  readonly noSync?: boolean
+}
+
+/** Tries until a server stays long enough to be claimed: one that is being stopped takes our connection with it. */
+const ATTEMPTS = 5
+
+/**
+ * Joins the database of a data folder, or starts it, and makes it first if there never was one.
+ * @throws OperatorFault whenever the operator can do something about it: a second server, another major version, a torn
+ *   or missing database, a user who may not, a platform without binaries
+ */
+export async function launchPostgres(options: LaunchOptions): Promise<EmbeddedDatabase> {
+  try {
+    return await launch(options)
+  } catch (error) {
+    throw asFault(error, options.dataDir)
+  }
+}
+
+async function launch({ dataDir, role, say = () => {}, noSync = false }: LaunchOptions): Promise<EmbeddedDatabase> {
+  const place = await choosePlace({ say }, dataDir)
+  const living = await livingOwner(place.base)
+  if (living) refuseSecondServer(living, role)
+  for (let attempt = 1; ; attempt += 1) {
+    const reached = await reachServer({ now: () => performance.now() }, place, noSync)
+    const me = newOwner(place.base, role, new Date())
+    try {
+      const claim = await settle(reached.session, place, me)
+      return handle(reached, place, me, claim)
+    } catch (error) {
+      if (!(error instanceof OperatorFault) && attempt < ATTEMPTS) {
+        await closeSession(reached.session)
+        continue
+      }
+      await stopDatabase({ ...reached, me }, place, markProcess(reached.session.pid)).catch(() => undefined)
+      throw error
+    }
+  }
+}
+
+/** Alone for a moment: finish the database if nobody has, and see who owns the server. */
+async function settle(session: Session, place: Place, me: Owner): Promise<Claim> {
+  return whileDeciding(session, async () => {
+    const claim = await claimOwnership(me)
+    await finishDatabase(session, place, new Date(me.since))
+    await showPresence(session)
+    return claim
+  })
+}
+
+async function finishDatabase({ client }: Session, { dataDir, data, note }: Place, now: Date): Promise<void> {
+  const { rowCount } = await client.query(`select from pg_database where datname = 'gatehouse'`)
+  if (rowCount === 1 && note.made) return
+  if (note.made) {
+    throw new OperatorFault(
+      `The database "gatehouse" that was made on ${note.made} is not in ${data} any more.`,
+      `Restore it from a backup. To give it up, delete the folder ${dataDir}.`,
+    )
+  }
+  if (rowCount === 0) await client.query('create database gatehouse')
+  await writeNote(dataDir, { ...note, made: now.toISOString() })
+}
+
+function handle({ session, socket, child }: Reached, place: Place, me: Owner, claim: Claim): EmbeddedDatabase {
+  const known = markProcess(session.pid)
+  const unwatch = claim === 'guest' ? () => {} : watchLog(place.log)
+  let stopped: Promise<void> | undefined
+  return {
+    connection: { host: socket, port: PORT, user: 'gatehouse', database: 'gatehouse', ssl: false },
+    place: place.base,
+    how: child ? 'started' : claim === 'owner' || claim === 'adopter' ? 'adopted' : 'joined',
+    stop() {
+      unwatch()
+      stopped ??= stopDatabase({ session, socket, me }, place, known)
+      return stopped
+    },
+  }
+}
+
+function asFault(error: unknown, dataDir: string): unknown {
+  const { code, path, message } = error as NodeJS.ErrnoException
+  const advice = {
+    EACCES: 'Let the user who starts Gatehouse read and write it, or set GATEHOUSE_DATA_DIR to a folder of your own.',
+    EPERM: 'Let the user who starts Gatehouse read and write it, or set GATEHOUSE_DATA_DIR to a folder of your own.',
+    EROFS: 'The file system is read-only: set GATEHOUSE_DATA_DIR to a folder on another one, or set DATABASE_URL.',
+    ENOSPC: 'The disk is full: free some space and start again.',
+    ENOTDIR: 'A file is in the way: set GATEHOUSE_DATA_DIR to a folder.',
+    EEXIST: 'A file is in the way: set GATEHOUSE_DATA_DIR to a folder.',
+  }[code ?? '']
+  if (error instanceof OperatorFault || !advice) return error
+  return new OperatorFault(`The database in ${dataDir} cannot be used: ${path ?? ''} ${message}.`, advice, {
+    cause: error,
+  })
+}
