@@ -1,0 +1,8 @@
+import { removeDatabase } from './global-setup.mjs'
+
+export default async function tearDown() {
+  const { database, dataDir } = globalThis.__testDatabase ?? {}
+  if (!database) return
+  await database.stop()
+  await removeDatabase(database.place, dataDir)
+}
