@@ -6,8 +6,8 @@ export interface GrantStore {
   save(id: string, owner: { accountId?: string; clientId: string }, payload: object, expiresAt?: Date): Promise<void>
   find(id: string): Promise<Record<string, unknown> | undefined>
   destroy(id: string): Promise<void>
-  /** @returns whether the grant with this row key lives; JWT access tokens carry the key, not the id */
-  lives(key: Buffer): Promise<boolean>
+  /** Finds a live grant by its row key; JWT access tokens carry the key, not the id. */
+  findByKey(key: Buffer): Promise<Record<string, unknown> | undefined>
   /** @returns the row key of a grant */
   key(id: string): Buffer
 }
@@ -44,15 +44,15 @@ export function createGrants({ unit, ring, now }: { unit: UnitOfWork; ring: KeyR
       await db.deleteFrom('grants').where('id_hash', '=', key(id)).execute()
     },
 
-    async lives(grantKey) {
+    async findByKey(grantKey) {
       const db = await unit.read()
       const row = await db
         .selectFrom('grants')
-        .select('client_id')
+        .select('payload')
         .where('id_hash', '=', grantKey)
         .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', now())]))
         .executeTakeFirst()
-      return row !== undefined
+      return row?.payload as Record<string, unknown> | undefined
     },
   }
 }

@@ -6,7 +6,12 @@ import type { KeyRing } from '../secrets/key-ring.ts'
 export interface Interactions {
   save(id: string, payload: object, expiresAt: Date): Promise<void>
   find(id: string): Promise<Record<string, unknown> | undefined>
-  destroy(id: string): Promise<void>
+  /** Finds one whose time is over, too, for a page that offers to start again. */
+  findExpired(id: string): Promise<Record<string, unknown> | undefined>
+  /** Finds and locks one for the rest of the unit of work, so that a double click is answered once. */
+  lock(id: string): Promise<Record<string, unknown> | undefined>
+  /** @returns false when it was gone already */
+  destroy(id: string): Promise<boolean>
 }
 
 const OWN_ID = '{interaction-id}'
@@ -22,6 +27,8 @@ export function createInteractions({
   now: () => Date
 }): Interactions {
   const key = (id: string) => ring.handle('interaction', id)
+  const read = (id: string, row: { payload: object } | undefined) =>
+    row && JSON.parse(JSON.stringify(row.payload).replaceAll(OWN_ID, id))
   return {
     async save(id, payload, expiresAt) {
       const row = { payload: JSON.stringify(payload).replaceAll(id, OWN_ID), expires_at: expiresAt }
@@ -41,12 +48,31 @@ export function createInteractions({
         .where('id_hash', '=', key(id))
         .where('expires_at', '>', now())
         .executeTakeFirst()
-      return row && JSON.parse(JSON.stringify(row.payload).replaceAll(OWN_ID, id))
+      return read(id, row)
+    },
+
+    async findExpired(id) {
+      const db = await unit.read()
+      const row = await db.selectFrom('interactions').select('payload').where('id_hash', '=', key(id)).executeTakeFirst()
+      return read(id, row)
+    },
+
+    async lock(id) {
+      const db = await unit.write()
+      const row = await db
+        .selectFrom('interactions')
+        .select('payload')
+        .where('id_hash', '=', key(id))
+        .where('expires_at', '>', now())
+        .forUpdate()
+        .executeTakeFirst()
+      return read(id, row)
     },
 
     async destroy(id) {
       const db = await unit.write()
-      await db.deleteFrom('interactions').where('id_hash', '=', key(id)).execute()
+      const result = await db.deleteFrom('interactions').where('id_hash', '=', key(id)).executeTakeFirst()
+      return result.numDeletedRows === 1n
     },
   }
 }

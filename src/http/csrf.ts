@@ -1,0 +1,60 @@
+// Forms carry a token that a foreign site cannot know, and must come from our own pages.
+import { randomBytes } from 'node:crypto'
+import type Koa from 'koa'
+import { Problem } from './problem.ts'
+
+/** How a form's token is made and checked. */
+export interface Csrf {
+  /** @returns the token for a form about `subject`, for example an interaction's id */
+  issue(ctx: Koa.Context, subject: string): string
+  /** @throws Problem 403 when the form did not come from our page in this browser */
+  check(ctx: Koa.Context, subject: string, presented: unknown): void
+}
+
+/**
+ * @param parts `hmac` binds a value under a key of the server; `cookieName` names the cookie that ties forms to the browser
+ */
+export function createCsrf({
+  origin,
+  secure,
+  hmac,
+}: {
+  origin: string
+  secure: boolean
+  hmac: (value: string) => Buffer
+}): Csrf {
+  const cookieName = secure ? '__Host-gatehouse-form' : 'gatehouse-form'
+
+  function browserOf(ctx: Koa.Context): string | undefined {
+    const value = ctx.cookies.get(cookieName, { signed: false })
+    return value && /^[\w-]{43}$/.test(value) ? value : undefined
+  }
+
+  const tokenFor = (browser: string, subject: string) => hmac(`${browser}\0${subject}`).toString('base64url')
+
+  return {
+    issue(ctx, subject) {
+      const browser = browserOf(ctx) ?? randomBytes(32).toString('base64url')
+      ctx.cookies.set(cookieName, browser, { signed: false, httpOnly: true, sameSite: 'lax', secure, path: '/', overwrite: true })
+      return tokenFor(browser, subject)
+    },
+
+    check(ctx, subject, presented) {
+      const from = ctx.get('Origin')
+      if (from !== '' && from !== origin) throw foreign(`Origin ${from}`)
+      const site = ctx.get('Sec-Fetch-Site')
+      if (site !== '' && site !== 'same-origin' && site !== 'none') throw foreign(`Sec-Fetch-Site ${site}`)
+      const browser = browserOf(ctx)
+      if (!browser || presented !== tokenFor(browser, subject)) throw foreign('form token missing or wrong')
+    },
+  }
+}
+
+function foreign(detail: string): Problem {
+  return new Problem(
+    403,
+    'form_not_ours',
+    'This form did not come from our page, or the page was open for too long. Go back, reload the page, and try again.',
+    { detail },
+  )
+}

@@ -1,0 +1,108 @@
+// Asking a person whether an app may have access, and remembering the answer.
+import type Koa from 'koa'
+import { isConfidential } from '../clients/client.ts'
+import { showPage } from '../http/show-page.ts'
+import type { PermissionGroup } from '../http/views.ts'
+import { allowedScopes } from '../resources/scope-policy.ts'
+import type { AllowedScopes } from '../sessions/consents.ts'
+import { type InteractionDetails, redirectTarget } from './details.ts'
+import type { InteractionParts } from './parts.ts'
+
+// The server's own scopes in words.
+const ACCOUNT_SCOPES: Record<string, string> = {
+  openid: 'Know that it is you',
+  profile: 'See your name',
+  email: 'See your email address',
+}
+
+/** Shows the consent page. Everything on it comes from the stored request and from what operators registered. */
+export async function consentPage(parts: InteractionParts, ctx: Koa.Context, details: InteractionDetails): Promise<void> {
+  const client = (await parts.findClient(details.clientId))!
+  const account = details.session && (await parts.findAccount(details.session.accountId))
+  const { asked, groups } = await describeRequest(parts, details)
+  const redirect = new URL(String(details.params.redirect_uri))
+  const staysConnected = client.refresh === 'offline' || asked.openid.includes('offline_access')
+  const action = `/interaction/${details.uid}`
+  showPage(
+    ctx,
+    'consent',
+    {
+      appName: client.name,
+      verified: true,
+      appHost: redirect.host || redirect.protocol,
+      accountEmail: account?.email ?? '',
+      switchAction: action,
+      groups,
+      staysConnected,
+      lasts: lifetimeWords(client.refresh, staysConnected),
+      returnsTo: redirect.origin === 'null' ? redirect.protocol : redirect.origin,
+      csrf: parts.csrf.issue(ctx, details.uid),
+      action,
+    },
+    { formAction: redirectTarget(details) },
+  )
+}
+
+/** Takes "Allow access": makes or extends the grant, once however often the button is pressed. */
+export async function allowAccess(parts: InteractionParts, ctx: Koa.Context, details: InteractionDetails): Promise<void> {
+  const accountId = details.session?.accountId
+  if (!accountId || details.prompt.name !== 'consent') {
+    ctx.redirect(`/interaction/${details.uid}`)
+    ctx.status = 303
+    return
+  }
+  const { asked } = await describeRequest(parts, details)
+  const locked = await parts.interactions.lock(details.uid)
+  const before = (locked?.result as { consent?: { grantId?: string } } | undefined)?.consent?.grantId
+  const grantId = before ?? (await saveGrant(parts, details, accountId, asked))
+  await details.finish({ consent: { grantId } }, { mergeWithLastSubmission: true })
+}
+
+async function saveGrant(
+  parts: InteractionParts,
+  details: InteractionDetails,
+  accountId: string,
+  asked: AllowedScopes,
+): Promise<string> {
+  const { Grant } = parts.provider()
+  const found = details.grantId ? await Grant.find(details.grantId) : undefined
+  const fits = found?.accountId === accountId && found.clientId === details.clientId
+  const grant = fits ? found : new Grant({ accountId, clientId: details.clientId })
+  if (asked.openid.length > 0) grant.addOIDCScope(asked.openid.join(' '))
+  for (const [id, scopes] of Object.entries(asked.resources)) {
+    if (scopes.length > 0) grant.addResourceScope(id, scopes.join(' '))
+  }
+  const client = await parts.findClient(details.clientId)
+  // A public client is asked again each time, so nothing is remembered that nobody would read.
+  if (client && isConfidential(client)) await parts.consents.remember(accountId, details.clientId, asked)
+  await parts.audit({ kind: 'consent.given', actor: accountId, subject: details.clientId, detail: { ...asked } })
+  return grant.save()
+}
+
+async function describeRequest(
+  parts: InteractionParts,
+  details: InteractionDetails,
+): Promise<{ asked: AllowedScopes; groups: PermissionGroup[] }> {
+  const client = (await parts.findClient(details.clientId))!
+  const scopes = String(details.params.scope ?? '').split(' ').filter(Boolean)
+  const openid = scopes.filter((scope) => scope in ACCOUNT_SCOPES || scope === 'offline_access')
+  const resources: Record<string, string[]> = {}
+  const groups: PermissionGroup[] = []
+  for (const id of [details.params.resource ?? []].flat() as string[]) {
+    const resource = await parts.findResource(id)
+    if (!resource) continue
+    const allowed = allowedScopes(resource, client)
+    const wanted = resource.scopes.filter(({ name }) => scopes.includes(name) && allowed.includes(name))
+    resources[id] = wanted.map(({ name }) => name)
+    if (wanted.length > 0) groups.push({ resourceName: resource.name, items: wanted.map(({ text, risk }) => ({ text, risk })) })
+  }
+  const account = openid.flatMap((scope) => (ACCOUNT_SCOPES[scope] ? [{ text: ACCOUNT_SCOPES[scope], risk: 'low' as const }] : []))
+  if (account.length > 0) groups.push({ resourceName: 'Your account', items: account })
+  return { asked: { openid, resources }, groups }
+}
+
+function lifetimeWords(refresh: string, staysConnected: boolean): string {
+  if (staysConnected) return 'Access lasts until you remove it, and for at most 90 days without a new sign-in.'
+  if (refresh === 'session') return 'Access ends when you sign out, and after 7 days at the latest.'
+  return 'Access ends after a few minutes; the app then asks again.'
+}

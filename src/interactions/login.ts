@@ -1,0 +1,43 @@
+// Signing in with email and password.
+import type Koa from 'koa'
+import { field } from '../http/form.ts'
+import { showPage } from '../http/show-page.ts'
+import { WRONG_CREDENTIALS } from '../http/views.ts'
+import { type InteractionDetails, redirectTarget } from './details.ts'
+import type { InteractionParts } from './parts.ts'
+
+/** Shows the sign-in page, at first or after a wrong try. */
+export async function showSignIn(
+  parts: InteractionParts,
+  ctx: Koa.Context,
+  details: InteractionDetails,
+  { email, error, switching }: { email?: string; error?: string; switching?: boolean },
+): Promise<void> {
+  const client = await parts.findClient(details.clientId)
+  const hint = details.params.login_hint
+  showPage(
+    ctx,
+    'signIn',
+    {
+      appName: client?.name ?? details.clientId,
+      csrf: parts.csrf.issue(ctx, details.uid),
+      action: ctx.path,
+      email: email ?? (typeof hint === 'string' && !switching ? hint : undefined),
+      error,
+      switching: switching ?? ctx.path.endsWith('/switch'),
+    },
+    { status: error ? 401 : 200, formAction: redirectTarget(details) },
+  )
+}
+
+/** Takes the sign-in form. A wrong password and an unknown email are told apart nowhere. */
+export async function signIn(parts: InteractionParts, ctx: Koa.Context, details: InteractionDetails): Promise<void> {
+  const email = field(ctx, 'email')
+  const verdict = await parts.authenticate(email, field(ctx, 'password', 4096))
+  if (!verdict.ok) {
+    await showSignIn(parts, ctx, details, { email, error: WRONG_CREDENTIALS })
+    return
+  }
+  await parts.audit({ kind: 'account.signed-in', actor: verdict.account.id, subject: verdict.account.id, detail: { client: details.clientId } })
+  await details.finish({ login: { accountId: verdict.account.id, amr: ['pwd'], remember: true } })
+}

@@ -1,0 +1,27 @@
+// What the pages of an interaction are handed by the roof.
+import type Provider from 'oidc-provider'
+import type { Account } from '../accounts/account.ts'
+import type { Audit } from '../audit/entry.ts'
+import type { Client } from '../clients/client.ts'
+import type { UnitOfWork } from '../db/unit-of-work.ts'
+import type { Csrf } from '../http/csrf.ts'
+import type { Resource } from '../resources/resource.ts'
+import type { Consents } from '../sessions/consents.ts'
+import type { Interactions } from '../sessions/interactions.ts'
+
+export interface InteractionParts {
+  readonly issuer: string
+  readonly provider: () => Provider
+  readonly unit: UnitOfWork
+  readonly csrf: Csrf
+  readonly audit: Audit
+  readonly interactions: Interactions
+  readonly consents: Consents
+  readonly findClient: (id: string) => Promise<Client | undefined>
+  readonly findResource: (id: string) => Promise<Resource | undefined>
+  readonly findAccount: (id: string) => Promise<Account | undefined>
+  readonly authenticate: (
+    email: string,
+    password: string,
+  ) => Promise<{ ok: true; account: Account } | { ok: false; reason: string }>
+}

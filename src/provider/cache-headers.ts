@@ -1,0 +1,13 @@
+// How long others may keep what the engine publishes: keys and metadata for a short, stated time.
+import type { Middleware } from 'koa'
+import { LIFETIMES } from './parts.ts'
+
+const PUBLIC = new Set(['/jwks', '/.well-known/openid-configuration', '/.well-known/oauth-authorization-server'])
+
+/** @returns middleware for `provider.use` */
+export function cacheHeaders(): Middleware {
+  return async (ctx, next) => {
+    await next()
+    if (PUBLIC.has(ctx.path) && ctx.status === 200) ctx.set('Cache-Control', `public, max-age=${LIFETIMES.jwksCache}`)
+  }
+}

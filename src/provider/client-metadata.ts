@@ -1,0 +1,64 @@
+// Our clients in the words of RFC 7591, as the engine wants to read them.
+import type { ClientMetadata } from 'oidc-provider'
+import { type Client, hasUsers, isConfidential } from '../clients/client.ts'
+import type { KeyRing } from '../secrets/key-ring.ts'
+
+/** The server's own scopes; every other scope belongs to a resource. */
+export const OPENID_SCOPES = ['openid', 'profile', 'email', 'offline_access'] as const
+
+/** What the engine keeps for us on its client under the name `gatehouse`. */
+export type ClientFacts = Pick<Client, 'kind' | 'firstParty' | 'refresh' | 'scopes' | 'serves' | 'authMethod'>
+
+/**
+ * @param client a client that is not disabled
+ * @returns its metadata; the secret is a placeholder that no token is ever signed or authenticated with
+ */
+export function clientMetadata(client: Client, ring: KeyRing): ClientMetadata {
+  const usesSecret = client.authMethod === 'client_secret_basic' || client.authMethod === 'client_secret_post'
+  const facts: ClientFacts = {
+    kind: client.kind,
+    firstParty: client.firstParty,
+    refresh: client.refresh,
+    scopes: client.scopes,
+    serves: client.serves,
+    authMethod: client.authMethod,
+  }
+  return {
+    client_id: client.id,
+    client_name: client.name,
+    token_endpoint_auth_method: client.authMethod,
+    // The engine insists on a secret. Ours are known by their hash only, so it gets one that nobody can present: never a
+    // constant, which would be a key that everybody knows, and the same for the same client, so that its cache works.
+    ...(usesSecret && { client_secret: ring.keyedHash('client-secret-placeholder', client.id).toString('base64url') }),
+    grant_types: grantTypes(client),
+    response_types: hasUsers(client) ? ['code'] : [],
+    redirect_uris: hasUsers(client) ? [...client.redirectUris] : [],
+    post_logout_redirect_uris: [...client.postLogoutRedirectUris],
+    response_modes: [...client.responseModes],
+    application_type: isNative(client) ? 'native' : 'web',
+    scope: OPENID_SCOPES.join(' '),
+    ...(client.jwks && { jwks: { keys: [...client.jwks.keys] } as ClientMetadata['jwks'] }),
+    ...(client.jwksUri && { jwks_uri: client.jwksUri }),
+    gatehouse: facts,
+  }
+}
+
+function grantTypes(client: Client): string[] {
+  return [
+    ...(hasUsers(client) ? ['authorization_code'] : []),
+    ...(hasUsers(client) && client.refresh !== 'none' ? ['refresh_token'] : []),
+    ...(isConfidential(client) && Object.keys(client.scopes).length > 0 && client.kind !== 'spa'
+      ? ['client_credentials']
+      : []),
+  ]
+}
+
+/** Native rules (RFC 8252): any port on a loopback redirect, custom schemes. */
+function isNative(client: Client): boolean {
+  return client.kind === 'native' || (client.kind === 'agent' && !isConfidential(client))
+}
+
+/** @returns what we keep on the engine's client */
+export function factsOf(client: { readonly [key: string]: unknown }): ClientFacts {
+  return client.gatehouse as ClientFacts
+}

@@ -1,0 +1,45 @@
+// Builds the engine from its parts, and holds it in a way that lets a new one take over between two requests.
+import type Koa from 'koa'
+import compose from 'koa-compose'
+import Provider from 'oidc-provider'
+import { cacheHeaders } from './cache-headers.ts'
+import { formPostPage } from './form-post.ts'
+import { jwtEndpoints } from './jwt-endpoints.ts'
+import { engineOptions } from './options.ts'
+import { applyOverrides } from './overrides.ts'
+import { createOwnJwts } from './own-jwt.ts'
+import type { ProviderParts } from './parts.ts'
+
+export interface Engine {
+  /** the engine at hand, for the pages of an interaction */
+  readonly provider: () => Provider
+  /** answers the protocol's endpoints */
+  readonly run: Koa.Middleware
+  /** Takes new parts, such as rotated keys. Requests under way finish on the old engine. */
+  rebuild(parts: ProviderParts): void
+}
+
+/** @returns the engine, behind a holder */
+export function createEngine(parts: ProviderParts): Engine {
+  let current = build(parts)
+  return {
+    provider: () => current.provider,
+    run: (ctx, next) => current.run(ctx, next),
+    rebuild(next) {
+      current = build(next)
+    },
+  }
+}
+
+function build(parts: ProviderParts): { provider: Provider; run: Koa.Middleware } {
+  const provider = new Provider(parts.issuer, engineOptions(parts))
+  const jwts = createOwnJwts(parts)
+  applyOverrides(provider, parts, jwts)
+  provider.use(cacheHeaders())
+  provider.use(formPostPage())
+  provider.use(jwtEndpoints(jwts, parts))
+  provider.on('server_error', (_ctx, error) => parts.onFault(error))
+  // `middleware` is Koa's own list; the typings hide it.
+  const { middleware } = provider as unknown as { middleware: Koa.Middleware[] }
+  return { provider, run: compose(middleware) as Koa.Middleware }
+}

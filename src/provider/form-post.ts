@@ -1,0 +1,32 @@
+// The engine's auto-submitting page (form_post responses, switching accounts) runs a script. Ours has a button instead.
+import type { Middleware } from 'koa'
+import { showPage } from '../http/show-page.ts'
+
+const MARK = '<title>Submitting Callback</title>'
+
+/** @returns middleware for `provider.use` that redraws the engine's page */
+export function formPostPage(): Middleware {
+  return async (ctx, next) => {
+    await next()
+    if (typeof ctx.body !== 'string' || !ctx.body.includes(MARK)) return
+    const { action, fields } = readEnginePage(ctx.body)
+    showPage(ctx, 'formPost', { action, fields }, { status: ctx.status, formAction: [action] })
+  }
+}
+
+/** @returns where the engine's form leads and what it carries */
+export function readEnginePage(html: string): { action: string; fields: Record<string, string> } {
+  const action = /<form method="post" action="([^"]*)">/.exec(html)?.[1]
+  if (action === undefined) throw new Error('the engine has changed its form_post page')
+  const inputs = html.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"\/>/g)
+  return {
+    action: unescapeHtml(action),
+    fields: Object.fromEntries([...inputs].map((input) => [input[1], unescapeHtml(input[2]!)])),
+  }
+}
+
+const ENTITIES: Record<string, string> = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#39;': "'" }
+
+function unescapeHtml(text: string): string {
+  return text.replace(/&(?:amp|lt|gt|quot|#39);/g, (entity) => ENTITIES[entity]!)
+}

@@ -1,0 +1,149 @@
+// Our choices for the engine, as one plain table. Everything with a default that we would not choose is named here.
+import type { Configuration, JWKS, KoaContextWithOIDC } from 'oidc-provider'
+import { interactionPolicy } from 'oidc-provider'
+import { isConfidential } from '../clients/client.ts'
+import { createFindAccount } from './account.ts'
+import { createAdapterFactory } from './adapter.ts'
+import { factsOf, OPENID_SCOPES } from './client-metadata.ts'
+import { createLoadGrant } from './grant.ts'
+import { createIntrospectionPolicy } from './introspection-policy.ts'
+import { createTokenClaims } from './jwt-claims.ts'
+import { renderError, showSignedOut, showSignOut } from './pages.ts'
+import { LIFETIMES, type ProviderParts } from './parts.ts'
+import {
+  createRotateRefreshToken,
+  expiresWithSession,
+  issueRefreshToken,
+  refreshTokenLifetime,
+  sessionLifetime,
+} from './refresh-policy.ts'
+import { createDefaultResource, createResourceServerInfo } from './resource-server.ts'
+
+/** @returns the engine's configuration */
+export function engineOptions(parts: ProviderParts): Configuration {
+  const { now } = parts
+  const secure = parts.issuer.startsWith('https:')
+  const ecFirst = [...parts.signingKeys].sort((a, b) => a.alg.localeCompare(b.alg))
+  return {
+    adapter: createAdapterFactory(parts),
+    jwks: { keys: ecFirst.map((key) => key.privateJwk) } as JWKS,
+    findAccount: createFindAccount(parts),
+    loadExistingGrant: createLoadGrant(parts),
+    routes: {
+      authorization: '/authorize',
+      token: '/token',
+      jwks: '/jwks',
+      introspection: '/introspect',
+      revocation: '/revoke',
+      userinfo: '/userinfo',
+      end_session: '/logout',
+    },
+    responseTypes: ['code'],
+    scopes: [...OPENID_SCOPES],
+    claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
+    subjectTypes: ['public'],
+    pkce: { required: () => true },
+    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
+    clientDefaults: { id_token_signed_response_alg: 'RS256' },
+    enabledJWA: {
+      clientAuthSigningAlgValues: ['ES256', 'RS256', 'PS256', 'EdDSA'],
+      idTokenSigningAlgValues: ['ES256', 'RS256'],
+    },
+    extraClientMetadata: { properties: ['gatehouse'] },
+    enableHttpPostMethods: false,
+    acceptQueryParamAccessTokens: false,
+    allowOmittingSingleRegisteredRedirectUri: false,
+    clockTolerance: 10,
+    clientBasedCORS: (_ctx, origin, client) =>
+      origin !== 'null' && (client.redirectUris ?? []).some((uri) => URL.parse(uri)?.origin === origin),
+    cookies: {
+      keys: [...parts.ring.cookieKeys],
+      names: cookieNames(secure),
+      long: { signed: true, httpOnly: true, sameSite: 'lax', secure, path: '/', overwrite: true },
+      short: { signed: true, httpOnly: true, sameSite: 'lax', secure, overwrite: true },
+    },
+    features: {
+      devInteractions: { enabled: false },
+      pushedAuthorizationRequests: { enabled: false },
+      dPoP: { enabled: false },
+      clientCredentials: { enabled: true },
+      introspection: { enabled: true, allowedPolicy: createIntrospectionPolicy(parts) },
+      revocation: { enabled: true, allowedPolicy: ownTokensOnly },
+      userinfo: { enabled: true },
+      rpInitiatedLogout: { enabled: true, logoutSource: showSignOut, postLogoutSuccessSource: showSignedOut },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: createDefaultResource(parts) as never,
+        // The token of a code is for the API that the code was asked for, whether or not the exchange names it again.
+        useGrantedResource: async () => true,
+        getResourceServerInfo: createResourceServerInfo(parts) as never,
+      },
+    },
+    formats: { customizers: { jwt: createTokenClaims(parts) } },
+    interactions: {
+      url: (_ctx, interaction) => `/interaction/${interaction.uid}`,
+      policy: promptPolicy(),
+    },
+    issueRefreshToken: issueRefreshToken as never,
+    expiresWithSession: expiresWithSession as never,
+    rotateRefreshToken: createRotateRefreshToken(parts),
+    // What ends with a revocation or a replay is decided in the adapter; only a sign-out ends the grant itself.
+    revokeGrantPolicy: (ctx) => ctx.oidc.route.startsWith('end_session'),
+    renderError,
+    ttl: {
+      AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? LIFETIMES.accessToken,
+      ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? LIFETIMES.accessToken,
+      AuthorizationCode: () => LIFETIMES.code,
+      Grant: () => LIFETIMES.grant,
+      IdToken: () => LIFETIMES.idToken,
+      Interaction: () => LIFETIMES.interaction,
+      RefreshToken: (_ctx, token) => refreshTokenLifetime(token, now()),
+      Session: (_ctx, session) => sessionLifetime(session, now()),
+    },
+  }
+}
+
+/** `__Host-` where the path is `/`; the engine's two other cookies have paths of their own and get `__Secure-`. */
+function cookieNames(secure: boolean) {
+  return secure
+    ? { session: '__Host-gatehouse-session', interaction: '__Secure-gatehouse-interaction', resume: '__Secure-gatehouse-resume' }
+    : { session: 'gatehouse-session', interaction: 'gatehouse-interaction', resume: 'gatehouse-resume' }
+}
+
+async function ownTokensOnly(
+  _ctx: KoaContextWithOIDC,
+  client: { clientId: string },
+  token: { clientId?: string },
+): Promise<boolean> {
+  // Silence instead of an error: whose token it is is nobody else's business (RFC 7009 section 2.2 answers 200 either way).
+  return token.clientId === client.clientId
+}
+
+/** The engine's policy, except that every public third-party client is asked each time, not native ones alone. */
+function promptPolicy() {
+  const policy = interactionPolicy.base()
+  const { Check } = interactionPolicy
+  // A session may outlive its account: without one there is nobody to grant anything.
+  policy
+    .get('login')!
+    .checks.add(
+      new Check('account_gone', 'End-User authentication is required', (ctx) =>
+        ctx.oidc.session?.accountId !== undefined && ctx.oidc.account === undefined,
+      ),
+    )
+  const consent = policy.get('consent')!
+  consent.checks.remove('native_client_prompt')
+  consent.checks.add(
+    new Check(
+      'public_client_prompt',
+      'public clients require End-User interaction',
+      'interaction_required',
+      (ctx) => {
+        const facts = factsOf(ctx.oidc.client!)
+        return !isConfidential(facts) && !facts.firstParty && !ctx.oidc.result?.consent
+      },
+    ),
+    0,
+  )
+  return policy
+}

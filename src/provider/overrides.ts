@@ -1,0 +1,150 @@
+// The one module that changes the library's own classes. Each change has a contract test; an upgrade of the library is this
+// file and one test run.
+import type Provider from 'oidc-provider'
+import { errors } from 'oidc-provider'
+import { mintOpaque } from '../tokens/access-tokens.ts'
+import { GRANT_KEY_PREFIX } from './adapter.ts'
+import type { OwnJwts } from './own-jwt.ts'
+import type { ProviderParts } from './parts.ts'
+
+// The library's classes are typed without the members that we replace.
+type Loose = { prototype: Record<string, unknown> } & Record<string, unknown>
+
+/** Applies every change to a fresh provider. */
+export function applyOverrides(provider: Provider, parts: ProviderParts, jwts: OwnJwts): void {
+  compareSecretsByHash(provider, parts)
+  mintOurOwnIds(provider, parts)
+  seeReplaysOnce(provider, parts)
+  pinUrls(provider)
+  limitParameters(provider)
+  keepOpenIdScopes(provider)
+  acceptApiTokensAtUserinfo(provider, jwts)
+}
+
+/** Secrets are in a table of their own, several per client, as keyed hashes. */
+function compareSecretsByHash(provider: Provider, { verifySecret }: ProviderParts): void {
+  loose(provider.Client).prototype.compareClientSecret = function (this: { clientId: string }, presented: string) {
+    return verifySecret(this.clientId, presented)
+  }
+}
+
+/** Opaque values carry kind and checksum; refresh tokens name their family and are derived from what they replace. */
+function mintOurOwnIds(provider: Provider, { tokens: { families } }: ProviderParts): void {
+  loose(provider.AuthorizationCode).prototype.generateTokenId = () => mintOpaque('ac')
+  for (const model of [loose(provider.AccessToken), loose(provider.ClientCredentials)]) {
+    const original = model.prototype.generateTokenId as () => string
+    model.prototype.generateTokenId = function (this: { resourceServer?: { accessTokenFormat?: string } }) {
+      return this.resourceServer?.accessTokenFormat === 'jwt' ? original.call(this) : mintOpaque('at')
+    }
+  }
+  loose(provider.RefreshToken).prototype.generateTokenId = () => {
+    const entities = contextOf(provider)?.oidc.entities
+    if (entities?.RotatedRefreshToken) return families.names.successor(entities.RotatedRefreshToken.jti)
+    if (entities?.AuthorizationCode) return families.names.first(entities.AuthorizationCode.jti)
+    throw new Error('a refresh token comes from a code or from its predecessor')
+  }
+}
+
+/** The library looks, then writes: two at once both pass. One insert decides instead. */
+function seeReplaysOnce(provider: Provider, { tokens: { replays } }: ProviderParts): void {
+  loose(provider.ReplayDetection).unique = (issuer: string, jti: string, exp: number) =>
+    replays.firstUse(issuer, jti, new Date(exp * 1000))
+}
+
+/** The library builds addresses from the Host header; ours come from the issuer alone. */
+function pinUrls(provider: Provider): void {
+  loose(provider.OIDCContext as never).prototype.urlFor = (name: string, options?: object) =>
+    (provider as unknown as { urlFor(name: string, options?: object): string }).urlFor(name, options)
+}
+
+/** Longest value of a request parameter, in characters; what is not named gets the last. */
+const PARAMETER_LIMITS: Record<string, number> = {
+  client_id: 256,
+  login_hint: 320,
+  claims: 8192,
+  id_token_hint: 8192,
+  client_assertion: 8192,
+  token: 16_384,
+}
+const OTHER_LIMIT = 2048
+
+/** One long scope or state must not cost work (CVE-2026-4634): parameters are measured as soon as they are read. */
+function limitParameters(provider: Provider): void {
+  const kept = new WeakMap<object, Record<string, unknown>>()
+  Object.defineProperty(loose(provider.OIDCContext as never).prototype, 'params', {
+    configurable: true,
+    get(this: object) {
+      return kept.get(this)
+    },
+    set(this: object, params: Record<string, unknown>) {
+      for (const [name, value] of Object.entries(params)) {
+        const longest = Math.max(...[value].flat().map((one) => (typeof one === 'string' ? one.length : 0)), 0)
+        if (longest > (PARAMETER_LIMITS[name] ?? OTHER_LIMIT)) throw tooLong(name)
+      }
+      kept.set(this, params)
+    },
+  })
+}
+
+function tooLong(name: string): Error {
+  const error = new errors.InvalidRequest(`${name} is too long`)
+  // An answer by redirect would carry the long value on.
+  return Object.assign(error, { allow_redirect: false })
+}
+
+/** A token for an API that was asked for together with `openid` keeps the latter, so that userinfo can answer it. */
+function keepOpenIdScopes(provider: Provider): void {
+  const model = loose(provider.AccessToken)
+  const save = model.prototype.save as () => Promise<string>
+  model.prototype.save = function (this: { resourceServer?: unknown; scope?: string }) {
+    const oidc = contextOf(provider)?.oidc
+    const source = oidc?.entities.AuthorizationCode ?? oidc?.entities.RefreshToken
+    const asked = oidc?.params?.scope && oidc.params.grant_type === 'refresh_token' ? oidc.requestParamScopes : source?.scopes
+    if (this.resourceServer && asked?.has('openid')) {
+      const granted = oidc!.entities.Grant!.getOIDCScopeFiltered(asked as Set<string>).split(' ')
+      const kept = granted.filter((scope) => scope !== '' && scope !== 'offline_access')
+      this.scope = [...new Set([...kept, ...(this.scope?.split(' ') ?? [])])].filter(Boolean).join(' ')
+    }
+    return save.call(this)
+  }
+}
+
+/** Userinfo answers our own access tokens that carry `openid`, whatever API they are for and whatever their form. */
+function acceptApiTokensAtUserinfo(provider: Provider, jwts: OwnJwts): void {
+  const model = loose(provider.AccessToken)
+  const find = (model.find as (value: string, options?: object) => Promise<{ aud?: string; scopes: Set<string> } | undefined>).bind(model)
+  model.find = async (value: string, options?: object) => {
+    if (contextOf(provider)?.oidc.route !== 'userinfo') return find(value, options)
+    const token = looksLikeJwt(value) ? await fromJwt(provider, jwts, value) : await find(value, options)
+    if (token?.scopes.has('openid')) token.aud = undefined
+    return token
+  }
+}
+
+async function fromJwt(provider: Provider, jwts: OwnJwts, value: string) {
+  const claims = await jwts.verify(value)
+  if (!claims?.gid || !(await jwts.stands(claims))) return undefined
+  return new provider.AccessToken({
+    jti: claims.jti,
+    clientId: claims.client_id,
+    accountId: claims.sub,
+    grantId: `${GRANT_KEY_PREFIX}${claims.gid}`,
+    scope: claims.scope,
+    aud: claims.aud,
+    exp: claims.exp,
+    iat: claims.iat,
+    kind: 'AccessToken',
+  } as never) as unknown as { aud?: string; scopes: Set<string> }
+}
+
+function looksLikeJwt(value: unknown): boolean {
+  return typeof value === 'string' && value.split('.').length === 3
+}
+
+function loose(model: unknown): Loose {
+  return model as Loose
+}
+
+function contextOf(provider: Provider) {
+  return (provider.constructor as typeof Provider).ctx
+}

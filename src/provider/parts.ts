@@ -1,0 +1,61 @@
+// What the provider is handed by the roof: functions of the rooms below, nothing more.
+import type { Account } from '../accounts/account.ts'
+import type { Audit } from '../audit/entry.ts'
+import type { Client } from '../clients/client.ts'
+import type { Resource } from '../resources/resource.ts'
+import type { KeyRing } from '../secrets/key-ring.ts'
+import type { Consents } from '../sessions/consents.ts'
+import type { GrantStore } from '../sessions/grants.ts'
+import type { Interactions } from '../sessions/interactions.ts'
+import type { Sessions } from '../sessions/sessions.ts'
+import type { SigningKey } from '../signing-keys/store.ts'
+import type { AccessTokens } from '../tokens/access-tokens.ts'
+import type { Codes } from '../tokens/codes.ts'
+import type { Families } from '../tokens/families.ts'
+import type { Replays } from '../tokens/replay.ts'
+import type { Revoke } from '../tokens/revoke.ts'
+
+export interface ProviderParts {
+  readonly issuer: string
+  readonly ring: KeyRing
+  readonly signingKeys: readonly SigningKey[]
+  readonly now: () => Date
+  readonly audit: Audit
+  /** @returns the client, disabled ones included */
+  readonly findClient: (id: string) => Promise<Client | undefined>
+  readonly verifySecret: (clientId: string, presented: string) => Promise<boolean>
+  readonly findResource: (id: string) => Promise<Resource | undefined>
+  /** @returns the account, disabled ones included */
+  readonly findAccount: (id: string) => Promise<Account | undefined>
+  readonly tokens: {
+    readonly codes: Codes
+    readonly families: Families
+    readonly accessTokens: AccessTokens
+    readonly replays: Replays
+    readonly revoke: Revoke
+    readonly anyEnded: (things: readonly { kind: 'token' | 'family' | 'grant'; key: Buffer }[]) => Promise<boolean>
+  }
+  readonly sessions: {
+    readonly sessions: Sessions
+    readonly grants: GrantStore
+    readonly interactions: Interactions
+    readonly consents: Consents
+  }
+  /** where the engine reports faults of its own */
+  readonly onFault: (error: unknown) => void
+}
+
+/** Lifetimes in seconds (DESIGN: defaults). */
+export const LIFETIMES = {
+  code: 60,
+  interaction: 15 * 60,
+  accessToken: 10 * 60,
+  idToken: 60 * 60,
+  sessionIdle: 12 * 60 * 60,
+  sessionAbsolute: 7 * 24 * 60 * 60,
+  refreshIdle: 30 * 24 * 60 * 60,
+  refreshAbsolute: 90 * 24 * 60 * 60,
+  // Longer than any refresh family that can begin within a session: a grant must not end before what hangs on it.
+  grant: 100 * 24 * 60 * 60,
+  jwksCache: 300,
+} as const
