@@ -1,0 +1,93 @@
+// The one place where what we throw becomes a response: a page for people, JSON for programs. The caller gets help and a
+// request id; the log gets the truth.
+import type Koa from 'koa'
+import { Problem } from './problem.ts'
+import { showPage } from './show-page.ts'
+
+type Report = (problem: Problem, ctx: Koa.Context) => void
+
+/**
+ * @param report is told every failure, with its cause
+ */
+export function answerErrors(report: Report): Koa.Middleware {
+  return async (ctx, next) => {
+    try {
+      await next()
+      if (ctx.status === 404 && ctx.body == null) throw notFound()
+    } catch (error) {
+      const problem = asProblem(error)
+      report(problem, ctx)
+      answer(ctx, problem)
+    }
+  }
+}
+
+function answer(ctx: Koa.Context, problem: Problem): void {
+  const requestId = String(ctx.state.requestId ?? '')
+  ctx.set(problem.headers)
+  if (ctx.accepts('json', 'html') === 'html') {
+    const words = {
+      title: TITLES[problem.status] ?? FALLBACK_TITLE,
+      what: problem.publicText,
+      whatToDo: ADVICE[problem.status] ?? '',
+    }
+    showPage(ctx, 'error', { ...words, requestId, code: problem.code }, { status: problem.status })
+    return
+  }
+  ctx.status = problem.status
+  ctx.set('Cache-Control', 'no-store')
+  ctx.body = { error: problem.code, error_description: problem.publicText, request_id: requestId }
+}
+
+const FALLBACK_TITLE = 'That did not work'
+
+const TITLES: Record<number, string> = {
+  403: 'Not allowed',
+  404: 'There is no page here',
+  405: 'That is not how this address is used',
+  413: 'That is too much',
+  421: 'Wrong address',
+  500: 'Something went wrong',
+  503: 'Too busy, or not ready yet',
+}
+
+const ADVICE: Record<number, string> = {
+  404: 'Check the address, or go back to the app that sent you here.',
+  405: 'Go back to the app that sent you here.',
+  500: 'Try again in a minute. If it happens again, tell the operator the request id below.',
+  503: 'Try again in a few seconds.',
+}
+
+function notFound(): Problem {
+  return new Problem(404, 'not_found', 'Nothing is at this address.')
+}
+
+function asProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  const status = (error as { status?: unknown } | null)?.status
+  if (status === 413)
+    return new Problem(413, 'too_large', 'The request is larger than this server takes.', { cause: error })
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    return new Problem(status, 'invalid_request', 'The request cannot be read. Check how it is written.', {
+      cause: error,
+    })
+  }
+  if (isDatabaseOutage(error)) {
+    return new Problem(503, 'temporarily_unavailable', 'The server cannot reach its database right now.', {
+      cause: error,
+      headers: { 'Retry-After': '2' },
+    })
+  }
+  return new Problem(500, 'server_error', 'This is our fault, not yours. It has been noted.', { cause: error })
+}
+
+// Connection failures (class 08), shutdown and restart (57P0x), too many connections, and what pg and Node say without a code.
+const OUTAGE_CODES = /^(08...|57P0[123]|53300|ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT)$/
+const OUTAGE_WORDS = /timeout exceeded when trying to connect|Connection terminated/
+
+/** @returns whether the database could not be reached, as opposed to having refused what we asked of it */
+export function isDatabaseOutage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = String((error as { code?: unknown }).code ?? '')
+  return OUTAGE_CODES.test(code) || OUTAGE_WORDS.test(error.message) || isDatabaseOutage(error.cause)
+}

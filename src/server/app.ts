@@ -1,0 +1,59 @@
+// The front door: every door in the order in which a request passes them.
+import Koa from 'koa'
+import type { Logger } from 'pino'
+import type { UnitOfWork } from '../db/unit-of-work.ts'
+import { answerErrors } from '../http/answer-errors.ts'
+import { assets } from '../http/assets.ts'
+import { createCallerReader } from '../http/client-ip.ts'
+import { methods } from '../http/methods.ts'
+import { pinOrigin } from '../http/pin-origin.ts'
+import { requestId } from '../http/request-id.ts'
+import type { Engine } from '../provider/create.ts'
+import { commit } from './commit.ts'
+import { type HealthParts, health } from './health.ts'
+import { type LandingParts, landing } from './landing.ts'
+import { logRequests, reportProblem } from './log.ts'
+
+export interface AppParts {
+  readonly issuer: string
+  readonly trustedProxies: readonly string[]
+  readonly cookieKeys: readonly string[]
+  readonly log: Logger
+  readonly unit: UnitOfWork
+  readonly health: HealthParts
+  readonly landing: LandingParts
+  readonly accountRoutes: Koa.Middleware
+  readonly interactionRoutes: Koa.Middleware
+  readonly engine: Engine
+}
+
+/** @returns the outer application; the engine comes last, behind its holder */
+export function createApp(parts: AppParts): Koa {
+  const app = new Koa({ keys: [...parts.cookieKeys] })
+  speakSchemeOf(parts.issuer, app)
+  const readCaller = createCallerReader(parts.trustedProxies)
+  app.use(requestId())
+  app.use((ctx, next) => {
+    ctx.state.caller = readCaller(ctx.req)
+    return next()
+  })
+  app.use(logRequests(parts.log))
+  app.use(answerErrors(reportProblem(parts.log)))
+  app.use(health(parts.health)) // asked by address, so before the origin is pinned
+  app.use(pinOrigin(parts.issuer)) // a foreign Host goes no further
+  app.use(methods())
+  app.use(assets())
+  app.use(landing(parts.landing))
+  app.use(commit(parts.unit)) // one transaction per request, opened at the first write
+  app.use(parts.accountRoutes)
+  app.use(parts.interactionRoutes)
+  app.use(parts.engine.run) // the library's /authorize, /token, /jwks, …
+  app.on('error', (error: unknown) => parts.log.error({ err: error }, 'answer failed'))
+  return app
+}
+
+/** Whether cookies are secure is decided by the issuer, not by how the last proxy happens to reach us. */
+function speakSchemeOf(issuer: string, app: Koa): void {
+  const protocol = new URL(issuer).protocol.slice(0, -1)
+  Object.defineProperty(app.request, 'protocol', { get: () => protocol })
+}

@@ -1,0 +1,18 @@
+// Alive, and ready: two questions of load balancers, answered without detail.
+import type Koa from 'koa'
+
+export interface HealthParts {
+  /** @returns whether this node should get requests: it is not draining, its database answers and is up to date */
+  readonly ready: () => Promise<boolean>
+}
+
+/** @returns middleware for `/healthz` and `/readyz` */
+export function health({ ready }: HealthParts): Koa.Middleware {
+  return async (ctx, next) => {
+    if (ctx.path !== '/healthz' && ctx.path !== '/readyz') return next()
+    const good = ctx.path === '/healthz' || (await ready().catch(() => false))
+    ctx.status = good ? 200 : 503
+    ctx.set('Cache-Control', 'no-store')
+    ctx.body = { status: good ? 'ok' : 'unavailable' }
+  }
+}

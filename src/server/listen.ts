@@ -1,0 +1,80 @@
+// Opens the port, and closes it without cutting an answer short.
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { OperatorFault } from '../vocabulary/fault.ts'
+
+export interface Listening {
+  /** Takes no new connections, lets requests under way finish, and cuts what is left after `graceSeconds`. */
+  close(graceSeconds?: number): Promise<void>
+}
+
+/**
+ * @param hosts addresses; when there are several, those that this machine lacks are passed over
+ * @throws OperatorFault when the port is taken, forbidden, or no address could be used
+ */
+export async function listen(handler: RequestListener, port: number, hosts: readonly string[]): Promise<Listening> {
+  const servers: Server[] = []
+  for (const host of hosts) {
+    try {
+      servers.push(await open(handler, port, host))
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'EADDRNOTAVAIL' && hosts.length > 1) continue
+      if (code === 'EAFNOSUPPORT' && (hosts.length > 1 || host === '::')) {
+        if (host === '::') servers.push(await open(handler, port, '0.0.0.0'))
+        continue
+      }
+      await Promise.all(servers.map((server) => close(server, 0)))
+      throw portFault(error as NodeJS.ErrnoException, port, host)
+    }
+  }
+  if (servers.length === 0)
+    throw new OperatorFault(`No address to listen on: ${hosts.join(', ')}.`, 'Set HOST to an address of this machine.')
+  return {
+    close: async (graceSeconds = 10) => {
+      await Promise.all(servers.map((server) => close(server, graceSeconds)))
+    },
+  }
+}
+
+function open(handler: RequestListener, port: number, host: string): Promise<Server> {
+  // A connection that says nothing, or drips its request, is cut (milliseconds).
+  const server = createServer({ headersTimeout: 15_000, requestTimeout: 30_000, keepAliveTimeout: 65_000 }, handler)
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ port, host }, () => {
+      server.off('error', reject)
+      resolve(server)
+    })
+  })
+}
+
+function close(server: Server, graceSeconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cut = setTimeout(() => server.closeAllConnections(), graceSeconds * 1000)
+    server.close(() => {
+      clearTimeout(cut)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
+
+function portFault(error: NodeJS.ErrnoException, port: number, host: string): OperatorFault {
+  if (error.code === 'EADDRINUSE') {
+    return new OperatorFault(
+      `Port ${port} on ${host} is in use.`,
+      'Stop the program that uses it, or set PORT to another port.',
+      { cause: error },
+    )
+  }
+  if (error.code === 'EACCES') {
+    return new OperatorFault(
+      `Port ${port} may not be opened by this user.`,
+      'Set PORT to 1024 or above, or let a proxy take the low port.',
+      { cause: error },
+    )
+  }
+  return new OperatorFault(`Cannot listen on ${host}, port ${port}: ${error.message}.`, 'Check HOST and PORT.', {
+    cause: error,
+  })
+}

@@ -1,0 +1,60 @@
+// One line per request, and one per failure with its cause. Paths that carry an id are logged by their shape, queries never:
+// codes, states and hints travel in them.
+import type Koa from 'koa'
+import { type Logger, pino, stdTimeFunctions } from 'pino'
+import type { Caller } from '../http/client-ip.ts'
+import type { Problem } from '../http/problem.ts'
+
+/** @returns the logger of a process; JSON lines on standard error, so that standard output stays a command's own */
+export function createLogger(level: string): Logger {
+  return pino(
+    { level, base: undefined, timestamp: stdTimeFunctions.isoTime, serializers: { err: describeError } },
+    pino.destination({ dest: 2, sync: true }),
+  )
+}
+
+/** @returns middleware that logs every answer */
+export function logRequests(log: Logger): Koa.Middleware {
+  return async (ctx, next) => {
+    const begun = performance.now()
+    await next()
+    const { address } = ctx.state.caller as Caller
+    log.info(
+      {
+        request: ctx.state.requestId,
+        method: ctx.method,
+        path: shapeOf(ctx.path),
+        status: ctx.status,
+        ms: Math.round((performance.now() - begun) * 10) / 10,
+        from: address,
+      },
+      'request',
+    )
+  }
+}
+
+/** @returns what `answerErrors` tells of failures */
+export function reportProblem(log: Logger) {
+  return (problem: Problem, ctx: Koa.Context): void => {
+    const line = { request: ctx.state.requestId, status: problem.status, code: problem.code, detail: problem.message }
+    if (problem.status >= 500) log.error({ ...line, err: problem.cause }, 'failed')
+    else log.debug(line, 'refused')
+  }
+}
+
+function shapeOf(path: string): string {
+  return path.replace(/^\/(interaction|authorize)\/[^/]+/, '/$1/:uid').slice(0, 200)
+}
+
+/** A driver's error may quote values of the statement that failed; only its class, code and message are kept. */
+function describeError(error: unknown): object | undefined {
+  if (!(error instanceof Error)) return error === undefined ? undefined : { message: String(error) }
+  const { code } = error as { code?: unknown }
+  return {
+    type: error.name,
+    message: error.message,
+    ...(code !== undefined && { code }),
+    stack: error.stack,
+    ...(error.cause !== undefined && { cause: describeError(error.cause) }),
+  }
+}
