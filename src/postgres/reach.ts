@@ -24,7 +24,7 @@ export interface Reached {
 // children hold the shared memory. A server that recovers from its WAL answers meanwhile (57P03), and is waited for.
 const POLL = 15
 const BETWEEN_STARTS = 200
-const LOCK_PATIENCE = 10_000
+const LOCK_PATIENCE = 5_000
 const FAILURE_PATIENCE = 2_000
 const RECOVERY_PATIENCE = 300_000
 
