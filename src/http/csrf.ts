@@ -35,7 +35,14 @@ export function createCsrf({
   return {
     issue(ctx, subject) {
       const browser = browserOf(ctx) ?? randomBytes(32).toString('base64url')
-      ctx.cookies.set(cookieName, browser, { signed: false, httpOnly: true, sameSite: 'lax', secure, path: '/', overwrite: true })
+      ctx.cookies.set(cookieName, browser, {
+        signed: false,
+        httpOnly: true,
+        sameSite: 'lax',
+        secure,
+        path: '/',
+        overwrite: true,
+      })
       return tokenFor(browser, subject)
     },
 

@@ -16,7 +16,11 @@ const ACCOUNT_SCOPES: Record<string, string> = {
 }
 
 /** Shows the consent page. Everything on it comes from the stored request and from what operators registered. */
-export async function consentPage(parts: InteractionParts, ctx: Koa.Context, details: InteractionDetails): Promise<void> {
+export async function consentPage(
+  parts: InteractionParts,
+  ctx: Koa.Context,
+  details: InteractionDetails,
+): Promise<void> {
   const client = (await parts.findClient(details.clientId))!
   const account = details.session && (await parts.findAccount(details.session.accountId))
   const { asked, groups } = await describeRequest(parts, details)
@@ -44,7 +48,11 @@ export async function consentPage(parts: InteractionParts, ctx: Koa.Context, det
 }
 
 /** Takes "Allow access": makes or extends the grant, once however often the button is pressed. */
-export async function allowAccess(parts: InteractionParts, ctx: Koa.Context, details: InteractionDetails): Promise<void> {
+export async function allowAccess(
+  parts: InteractionParts,
+  ctx: Koa.Context,
+  details: InteractionDetails,
+): Promise<void> {
   const accountId = details.session?.accountId
   if (!accountId || details.prompt.name !== 'consent') {
     ctx.redirect(`/interaction/${details.uid}`)
@@ -84,7 +92,9 @@ async function describeRequest(
   details: InteractionDetails,
 ): Promise<{ asked: AllowedScopes; groups: PermissionGroup[] }> {
   const client = (await parts.findClient(details.clientId))!
-  const scopes = String(details.params.scope ?? '').split(' ').filter(Boolean)
+  const scopes = String(details.params.scope ?? '')
+    .split(' ')
+    .filter(Boolean)
   const openid = scopes.filter((scope) => scope in ACCOUNT_SCOPES || scope === 'offline_access')
   const resources: Record<string, string[]> = {}
   const groups: PermissionGroup[] = []
@@ -94,9 +104,12 @@ async function describeRequest(
     const allowed = allowedScopes(resource, client)
     const wanted = resource.scopes.filter(({ name }) => scopes.includes(name) && allowed.includes(name))
     resources[id] = wanted.map(({ name }) => name)
-    if (wanted.length > 0) groups.push({ resourceName: resource.name, items: wanted.map(({ text, risk }) => ({ text, risk })) })
+    if (wanted.length > 0)
+      groups.push({ resourceName: resource.name, items: wanted.map(({ text, risk }) => ({ text, risk })) })
   }
-  const account = openid.flatMap((scope) => (ACCOUNT_SCOPES[scope] ? [{ text: ACCOUNT_SCOPES[scope], risk: 'low' as const }] : []))
+  const account = openid.flatMap((scope) =>
+    ACCOUNT_SCOPES[scope] ? [{ text: ACCOUNT_SCOPES[scope], risk: 'low' as const }] : [],
+  )
   if (account.length > 0) groups.push({ resourceName: 'Your account', items: account })
   return { asked: { openid, resources }, groups }
 }

@@ -38,6 +38,11 @@ export async function signIn(parts: InteractionParts, ctx: Koa.Context, details:
     await showSignIn(parts, ctx, details, { email, error: WRONG_CREDENTIALS })
     return
   }
-  await parts.audit({ kind: 'account.signed-in', actor: verdict.account.id, subject: verdict.account.id, detail: { client: details.clientId } })
+  await parts.audit({
+    kind: 'account.signed-in',
+    actor: verdict.account.id,
+    subject: verdict.account.id,
+    detail: { client: details.clientId },
+  })
   await details.finish({ login: { accountId: verdict.account.id, amr: ['pwd'], remember: true } })
 }

@@ -39,7 +39,11 @@ export function interactionRoutes(parts: InteractionParts): Koa.Middleware {
         return
       case 'cancel':
       case 'deny':
-        await parts.audit({ kind: 'consent.refused', actor: details.session?.accountId ?? 'anonymous', subject: details.clientId })
+        await parts.audit({
+          kind: 'consent.refused',
+          actor: details.session?.accountId ?? 'anonymous',
+          subject: details.clientId,
+        })
         return details.finish({ error: 'access_denied', error_description: 'the person cancelled' })
       default:
         throw new Problem(400, 'invalid_request', 'Press one of the buttons of the page.')

@@ -163,7 +163,10 @@ function refreshTokens({ tokens: { families, revoke }, audit, now }: ProviderPar
   }
 }
 
-function accessTokens({ tokens: { accessTokens, families }, audit, now }: ProviderParts, model: string): Partial<Adapter> {
+function accessTokens(
+  { tokens: { accessTokens, families }, audit, now }: ProviderParts,
+  model: string,
+): Partial<Adapter> {
   return {
     async upsert(id, payload, expiresIn) {
       const owner = { grantId: payload.grantId as string | undefined, family: familyAtHand(families.names) }

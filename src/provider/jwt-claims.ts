@@ -14,7 +14,10 @@ interface Jwt {
 }
 
 /** @returns the engine's customizer of JWT access tokens */
-export function createTokenClaims({ sessions: { grants }, tokens: { families } }: Pick<ProviderParts, 'sessions' | 'tokens'>) {
+export function createTokenClaims({
+  sessions: { grants },
+  tokens: { families },
+}: Pick<ProviderParts, 'sessions' | 'tokens'>) {
   return async (ctx: KoaContextWithOIDC, token: IssuedToken, jwt: Jwt): Promise<undefined> => {
     if (token.kind !== 'AccessToken' || token.grantId === undefined) return
     jwt.payload.gid = grants.key(token.grantId).toString('base64url')

@@ -106,7 +106,11 @@ export function engineOptions(parts: ProviderParts): Configuration {
 /** `__Host-` where the path is `/`; the engine's two other cookies have paths of their own and get `__Secure-`. */
 function cookieNames(secure: boolean) {
   return secure
-    ? { session: '__Host-gatehouse-session', interaction: '__Secure-gatehouse-interaction', resume: '__Secure-gatehouse-resume' }
+    ? {
+        session: '__Host-gatehouse-session',
+        interaction: '__Secure-gatehouse-interaction',
+        resume: '__Secure-gatehouse-resume',
+      }
     : { session: 'gatehouse-session', interaction: 'gatehouse-interaction', resume: 'gatehouse-resume' }
 }
 
@@ -127,22 +131,19 @@ function promptPolicy() {
   policy
     .get('login')!
     .checks.add(
-      new Check('account_gone', 'End-User authentication is required', (ctx) =>
-        ctx.oidc.session?.accountId !== undefined && ctx.oidc.account === undefined,
+      new Check(
+        'account_gone',
+        'End-User authentication is required',
+        (ctx) => ctx.oidc.session?.accountId !== undefined && ctx.oidc.account === undefined,
       ),
     )
   const consent = policy.get('consent')!
   consent.checks.remove('native_client_prompt')
   consent.checks.add(
-    new Check(
-      'public_client_prompt',
-      'public clients require End-User interaction',
-      'interaction_required',
-      (ctx) => {
-        const facts = factsOf(ctx.oidc.client!)
-        return !isConfidential(facts) && !facts.firstParty && !ctx.oidc.result?.consent
-      },
-    ),
+    new Check('public_client_prompt', 'public clients require End-User interaction', 'interaction_required', (ctx) => {
+      const facts = factsOf(ctx.oidc.client!)
+      return !isConfidential(facts) && !facts.firstParty && !ctx.oidc.result?.consent
+    }),
     0,
   )
   return policy

@@ -33,8 +33,10 @@ function mintOurOwnIds(provider: Provider, { tokens: { families } }: ProviderPar
   loose(provider.AuthorizationCode).prototype.generateTokenId = () => mintOpaque('ac')
   for (const model of [loose(provider.AccessToken), loose(provider.ClientCredentials)]) {
     const original = model.prototype.generateTokenId as () => string
-    model.prototype.generateTokenId = function (this: { resourceServer?: { accessTokenFormat?: string } }) {
-      return this.resourceServer?.accessTokenFormat === 'jwt' ? original.call(this) : mintOpaque('at')
+    model.prototype.generateTokenId = function (this: { format?: string }) {
+      // The library's own call also settles the token's format, which only then can be asked for.
+      const id = original.call(this)
+      return this.format === 'jwt' ? id : mintOpaque('at')
     }
   }
   loose(provider.RefreshToken).prototype.generateTokenId = () => {
@@ -99,7 +101,8 @@ function keepOpenIdScopes(provider: Provider): void {
   model.prototype.save = function (this: { resourceServer?: unknown; scope?: string }) {
     const oidc = contextOf(provider)?.oidc
     const source = oidc?.entities.AuthorizationCode ?? oidc?.entities.RefreshToken
-    const asked = oidc?.params?.scope && oidc.params.grant_type === 'refresh_token' ? oidc.requestParamScopes : source?.scopes
+    const asked =
+      oidc?.params?.scope && oidc.params.grant_type === 'refresh_token' ? oidc.requestParamScopes : source?.scopes
     if (this.resourceServer && asked?.has('openid')) {
       const granted = oidc!.entities.Grant!.getOIDCScopeFiltered(asked as Set<string>).split(' ')
       const kept = granted.filter((scope) => scope !== '' && scope !== 'offline_access')
@@ -112,7 +115,9 @@ function keepOpenIdScopes(provider: Provider): void {
 /** Userinfo answers our own access tokens that carry `openid`, whatever API they are for and whatever their form. */
 function acceptApiTokensAtUserinfo(provider: Provider, jwts: OwnJwts): void {
   const model = loose(provider.AccessToken)
-  const find = (model.find as (value: string, options?: object) => Promise<{ aud?: string; scopes: Set<string> } | undefined>).bind(model)
+  const find = (
+    model.find as (value: string, options?: object) => Promise<{ aud?: string; scopes: Set<string> } | undefined>
+  ).bind(model)
   model.find = async (value: string, options?: object) => {
     if (contextOf(provider)?.oidc.route !== 'userinfo') return find(value, options)
     const token = looksLikeJwt(value) ? await fromJwt(provider, jwts, value) : await find(value, options)

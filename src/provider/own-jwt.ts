@@ -35,8 +35,10 @@ export function createOwnJwts(parts: ProviderParts): OwnJwts {
 
     async stands(claims) {
       const things = [{ kind: 'token' as const, key: jwtKey(parts.ring, claims.jti) }]
-      const named = (kind: 'family' | 'grant', key?: string) => (key ? [{ kind, key: Buffer.from(key, 'base64url') }] : [])
-      if (await parts.tokens.anyEnded([...things, ...named('family', claims.fid), ...named('grant', claims.gid)])) return false
+      const named = (kind: 'family' | 'grant', key?: string) =>
+        key ? [{ kind, key: Buffer.from(key, 'base64url') }] : []
+      if (await parts.tokens.anyEnded([...things, ...named('family', claims.fid), ...named('grant', claims.gid)]))
+        return false
       if (claims.gid && !(await parts.sessions.grants.findByKey(Buffer.from(claims.gid, 'base64url')))) return false
       return ownersStand({ clientId: claims.client_id, accountId: claims.gid ? claims.sub : undefined })
     },

@@ -43,7 +43,9 @@ const WORDS: Record<string, { title: string; what: string; whatToDo: string }> =
 function refusedWords(out: ErrorOut): { title: string; what: string; whatToDo: string } {
   return {
     title: 'The app asked for something we cannot do',
-    what: out.error_description ? `It sent a request that is not valid: ${out.error_description}.` : 'It sent a request that is not valid.',
+    what: out.error_description
+      ? `It sent a request that is not valid: ${out.error_description}.`
+      : 'It sent a request that is not valid.',
     whatToDo: APP_FAULT,
   }
 }
@@ -51,9 +53,14 @@ function refusedWords(out: ErrorOut): { title: string; what: string; whatToDo: s
 /** The engine's `logoutSource`: asks before signing out. */
 export async function showSignOut(ctx: KoaContextWithOIDC, formHtml: string): Promise<void> {
   const back = ctx.oidc.params?.post_logout_redirect_uri
-  showPage(ctx, 'signOut', { formHtml, appName: ctx.oidc.client?.clientName }, {
-    formAction: typeof back === 'string' ? [back] : [],
-  })
+  showPage(
+    ctx,
+    'signOut',
+    { formHtml, appName: ctx.oidc.client?.clientName },
+    {
+      formAction: typeof back === 'string' ? [back] : [],
+    },
+  )
 }
 
 /** The engine's `postLogoutSuccessSource`. */

@@ -32,7 +32,8 @@ export function createDefaultResource(deps: Deps) {
     const possible: string[] = []
     for (const id of known) {
       const resource = await deps.findResource(id)
-      if (resource?.scopes.some((scope) => asked.includes(scope.name) && scopes[id]?.includes(scope.name))) possible.push(id)
+      if (resource?.scopes.some((scope) => asked.includes(scope.name) && scopes[id]?.includes(scope.name)))
+        possible.push(id)
     }
     if (possible.length === 0) throw new errors.InvalidScope('requested scope is not allowed', asked.join(' '))
     return one(possible, 'the requested scopes belong to several resources: name one with the resource parameter')

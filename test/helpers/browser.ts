@@ -1,0 +1,85 @@
+// A browser without JavaScript and without eyes: it keeps cookies, follows redirects on one origin, and presses buttons.
+import { load } from 'cheerio'
+import { CookieJar } from 'tough-cookie'
+
+export interface Page {
+  readonly status: number
+  /** address of the page, or, where the browser was sent to another origin, that address */
+  readonly url: URL
+  readonly headers: Headers
+  readonly html: string
+  /** true when the last redirect led away from the server's origin and was not followed */
+  readonly left: boolean
+}
+
+export interface Browser {
+  readonly jar: CookieJar
+  /** Opens an address and follows redirects for as long as they stay on the origin. */
+  open(url: string | URL, headers?: Record<string, string>): Promise<Page>
+  /** Sends one request without following anything. */
+  request(url: string | URL, init?: RequestInit): Promise<Response>
+  /**
+   * Fills in the form of a page that has a button with this value, and presses the button.
+   * @param changed values of fields; what is not named keeps the page's value
+   */
+  press(page: Page, button: string, changed?: Record<string, string>): Promise<Page>
+}
+
+const MOST_REDIRECTS = 12
+
+/** @returns a browser with an empty cookie jar */
+export function createBrowser(origin: string): Browser {
+  const jar = new CookieJar()
+
+  async function request(url: string | URL, init: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(init.headers)
+    if (!headers.has('accept')) headers.set('accept', 'text/html,application/xhtml+xml')
+    const cookies = await jar.getCookieString(String(url))
+    if (cookies !== '' && !headers.has('cookie')) headers.set('cookie', cookies)
+    const response = await fetch(url, { ...init, headers, redirect: 'manual' })
+    for (const cookie of response.headers.getSetCookie())
+      await jar.setCookie(cookie, String(url), { ignoreError: true })
+    return response
+  }
+
+  async function follow(first: URL, init: RequestInit): Promise<Page> {
+    let url = first
+    let response = await request(url, init)
+    for (let hop = 0; response.status >= 300 && response.status < 400; hop++) {
+      if (hop === MOST_REDIRECTS) throw new Error(`too many redirects at ${url}`)
+      await response.arrayBuffer()
+      url = new URL(response.headers.get('location') ?? '', url)
+      if (url.origin !== origin) {
+        return { status: response.status, url, headers: response.headers, html: '', left: true }
+      }
+      response = await request(url)
+    }
+    return { status: response.status, url, headers: response.headers, html: await response.text(), left: false }
+  }
+
+  return {
+    jar,
+    request,
+    open: (url, headers = {}) => follow(new URL(url), { headers }),
+
+    async press(page, button, changed = {}) {
+      const $ = load(page.html)
+      const pressed = $(`button[value="${button}"]`).first()
+      if (pressed.length === 0) throw new Error(`no button "${button}" on ${page.url.pathname}:\n${$('main').text()}`)
+      const formId = pressed.attr('form')
+      const form = formId ? $(`form[id="${formId}"]`) : pressed.closest('form')
+      const fields = Object.fromEntries(
+        form
+          .find('input[name]')
+          .toArray()
+          .map((input) => [$(input).attr('name')!, changed[$(input).attr('name')!] ?? $(input).attr('value') ?? '']),
+      )
+      const name = pressed.attr('name')
+      const body = new URLSearchParams({ ...fields, ...(name && { [name]: button }) })
+      const target = new URL(pressed.attr('formaction') ?? form.attr('action') ?? '', page.url)
+      if (target.origin !== origin)
+        return { status: 200, url: target, headers: new Headers(), html: String(body), left: true }
+      return follow(target, { method: 'POST', body, headers: { origin, 'sec-fetch-site': 'same-origin' } })
+    },
+  }
+}
