@@ -54,7 +54,7 @@ async function unpackOnce(home: string): Promise<LaunchOptions> {
   if (!existsSync(place)) {
     const scratch = await mkdtemp(join(home, 'chromium-unpacking-'))
     await unpack(scratch)
-    // The font configuration of the package names /tmp/fonts, which anybody on the machine may have filled.
+    // The font configuration of the package names a shared folder that anybody on the machine may have filled.
     await writeFile(join(scratch, 'fonts', 'fonts.conf'), fontConfiguration(place))
     try {
       await rename(scratch, place)
