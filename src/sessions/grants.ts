@@ -8,6 +8,8 @@ export interface GrantStore {
   destroy(id: string): Promise<void>
   /** Finds a live grant by its row key; JWT access tokens carry the key, not the id. */
   findByKey(key: Buffer): Promise<Record<string, unknown> | undefined>
+  /** Removes every grant of a client, or of an account. @returns their row keys */
+  removeAll(owner: { clientId: string } | { accountId: string }): Promise<readonly Buffer[]>
   /** @returns the row key of a grant */
   key(id: string): Buffer
 }
@@ -42,6 +44,18 @@ export function createGrants({ unit, ring, now }: { unit: UnitOfWork; ring: KeyR
     async destroy(id) {
       const db = await unit.write()
       await db.deleteFrom('grants').where('id_hash', '=', key(id)).execute()
+    },
+
+    async removeAll(owner) {
+      const db = await unit.write()
+      const rows = await db
+        .deleteFrom('grants')
+        .where((eb) =>
+          'clientId' in owner ? eb('client_id', '=', owner.clientId) : eb('account_id', '=', owner.accountId),
+        )
+        .returning('id_hash')
+        .execute()
+      return rows.map((row) => row.id_hash)
     },
 
     async findByKey(grantKey) {

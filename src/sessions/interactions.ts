@@ -53,7 +53,11 @@ export function createInteractions({
 
     async findExpired(id) {
       const db = await unit.read()
-      const row = await db.selectFrom('interactions').select('payload').where('id_hash', '=', key(id)).executeTakeFirst()
+      const row = await db
+        .selectFrom('interactions')
+        .select('payload')
+        .where('id_hash', '=', key(id))
+        .executeTakeFirst()
       return read(id, row)
     },
 

@@ -14,6 +14,8 @@ export interface Sessions {
   destroy(id: string): Promise<void>
   /** Ends the session under all its values, as at sign-out. */
   end(id: string): Promise<void>
+  /** Ends every session of an account. */
+  endAll(accountId: string): Promise<void>
 }
 
 /** @returns the store of sessions */
@@ -68,6 +70,11 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
         .deleteFrom('sessions')
         .where('uid', 'in', (eb) => eb.selectFrom('sessions').select('uid').where('id_hash', '=', key(id)))
         .execute()
+    },
+
+    async endAll(accountId) {
+      const db = await unit.write()
+      await db.deleteFrom('sessions').where('account_id', '=', accountId).execute()
     },
   }
 }

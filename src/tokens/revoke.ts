@@ -1,4 +1,5 @@
 // Ends tokens: one, a family, or all that hang on a grant. Rows go at once; JWTs, which have none, are noted as ended.
+import { sql } from 'kysely'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 import type { AccessTokens } from './access-tokens.ts'
@@ -22,6 +23,10 @@ export interface Revoke {
   family(familyHash: Buffer, reason: string): Promise<boolean>
   /** Ends everything that hangs on a grant. @returns whether it was alive */
   grant(grantId: string, reason: string): Promise<boolean>
+  /** Ends everything that hangs on these grants (their row keys). */
+  grants(grantKeys: readonly Buffer[], reason: string): Promise<void>
+  /** Removes the opaque access tokens that a client holds for itself. */
+  ofClient(clientId: string): Promise<void>
 }
 
 /** @returns the functions that end tokens */
@@ -41,6 +46,12 @@ export function createRevoke({
   end: End
 }): Revoke {
   const afterLongestToken = () => new Date(now().getTime() + LONGEST_ACCESS_TOKEN_SECONDS * 1000)
+  const removeRows = async (grantKeys: readonly Buffer[]) => {
+    const db = await unit.write()
+    await db.deleteFrom('access_tokens').where('grant_hash', 'in', grantKeys).execute()
+    await db.deleteFrom('refresh_families').where('grant_hash', 'in', grantKeys).execute()
+    await db.deleteFrom('authorization_codes').where('grant_hash', 'in', grantKeys).execute()
+  }
   return {
     jwt: (jti, expiresAt, reason) => end({ kind: 'token', key: jwtKey(ring, jti), reason, expiresAt }),
 
@@ -54,11 +65,22 @@ export function createRevoke({
     async grant(grantId, reason) {
       const key = ring.handle('grant', grantId)
       const first = await end({ kind: 'grant', key, reason, expiresAt: afterLongestToken() })
-      const db = await unit.write()
-      await db.deleteFrom('access_tokens').where('grant_hash', '=', key).execute()
-      await db.deleteFrom('refresh_families').where('grant_hash', '=', key).execute()
-      await db.deleteFrom('authorization_codes').where('grant_hash', '=', key).execute()
+      await removeRows([key])
       return first
+    },
+
+    async grants(grantKeys, reason) {
+      for (const key of grantKeys) await end({ kind: 'grant', key, reason, expiresAt: afterLongestToken() })
+      if (grantKeys.length > 0) await removeRows(grantKeys)
+    },
+
+    async ofClient(clientId) {
+      const db = await unit.write()
+      await db
+        .deleteFrom('access_tokens')
+        .where('grant_hash', 'is', null)
+        .where(sql`payload ->> 'clientId'`, '=', clientId)
+        .execute()
     },
   }
 }
