@@ -83,8 +83,8 @@ export function decide(facts: Facts, call: AskedCall): Decision {
   const row = ROWS.find(({ applies }) => applies(facts, call))
   if (!row) return { outcome: 'allow' }
   const reason = row.reason(facts)
-  const outcome = STATUS[reason]
-  return reason === 'scope-missing' ? { outcome, reason, detail: lacking(facts, call).join(' ') } : { outcome, reason }
+  const detail = reason === 'scope-missing' ? lacking(facts, call).join(' ') : ''
+  return { outcome: STATUS[reason], reason, ...(detail && { detail }) }
 }
 
 function lacking({ scopes }: Facts, { required }: AskedCall): readonly string[] {
