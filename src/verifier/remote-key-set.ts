@@ -59,6 +59,8 @@ export function createRemoteKeySet({ load, now, warn = () => {} }: RemoteKeySetP
   let copy: { keys: KeySet; loadedAt: number; freshFor: number } | undefined
   let flight: { startedAt: number; done: Promise<void> } | undefined
   let triedAt = Number.NEGATIVE_INFINITY
+  let flights = 0
+  let landed = 0
   const absent = new Map<string, number>()
 
   const since = (time: number) => {
@@ -81,10 +83,12 @@ export function createRemoteKeySet({ load, now, warn = () => {} }: RemoteKeySetP
   }
 
   async function take(startedAt: number): Promise<void> {
+    const flightNumber = ++flights
     try {
       const { jwks, maxAge = ages.fresh } = await load()
       const keys = createKeySet(jwks)
-      if (copy && copy.loadedAt > startedAt) return // a later flight landed first
+      if (flightNumber < landed) return // a later one was faster
+      landed = flightNumber
       copy = { keys, loadedAt: startedAt, freshFor: Math.min(Math.max(maxAge, ages.freshAtLeast), ages.freshAtMost) }
       absent.clear()
     } catch (error) {
