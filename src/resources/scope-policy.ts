@@ -8,19 +8,15 @@ export interface ScopeHolder {
 
 /**
  * The scopes of `resource` that `client` may ask for: what it is registered for and the resource (still) has.
- * @returns names in the resource's order; undefined when the client is not registered for this resource at all
+ * @returns names in the resource's order; [] for a client that is not registered for this resource
  */
-export function allowedScopes(
-  resource: Pick<Resource, 'id' | 'scopes'>,
-  client: ScopeHolder,
-): readonly string[] | undefined {
-  if (!Object.hasOwn(client.scopes, resource.id)) return undefined
-  const registered = client.scopes[resource.id] as readonly string[]
+export function allowedScopes(resource: Pick<Resource, 'id' | 'scopes'>, client: ScopeHolder): readonly string[] {
+  const registered = Object.hasOwn(client.scopes, resource.id) ? (client.scopes[resource.id] ?? []) : []
   return resource.scopes.filter(({ name }) => registered.includes(name)).map(({ name }) => name)
 }
 
 /** @returns the scopes given when a request for `resource` names none: the allowed ones that are given by default */
 export function defaultScopes(resource: Pick<Resource, 'id' | 'scopes'>, client: ScopeHolder): readonly string[] {
-  const allowed = allowedScopes(resource, client) ?? []
+  const allowed = allowedScopes(resource, client)
   return resource.scopes.filter(({ name, byDefault }) => byDefault && allowed.includes(name)).map(({ name }) => name)
 }
