@@ -43,6 +43,16 @@ export function isConfidential(client: Pick<ClientFields, 'authMethod'>): boolea
   return client.authMethod !== 'none'
 }
 
+/** @returns whether the client authenticates with a secret that we make and keep as a keyed hash */
+export function usesSecret(client: Pick<ClientFields, 'authMethod'>): boolean {
+  return client.authMethod === 'client_secret_basic' || client.authMethod === 'client_secret_post'
+}
+
+/** @returns whether the rules for native apps hold (RFC 8252): any port on loopback, schemes of their own */
+export function isNativeApp(client: Pick<ClientFields, 'kind' | 'authMethod'>): boolean {
+  return client.kind === 'native' || (client.kind === 'agent' && client.authMethod === 'none')
+}
+
 /** @returns whether people log in through this client, as opposed to machines talking for themselves */
 export function hasUsers(client: Pick<ClientFields, 'kind' | 'redirectUris'>): boolean {
   return client.kind !== 'service' && client.redirectUris.length > 0

@@ -1,0 +1,220 @@
+import { createAudit } from '../../src/audit/append.ts'
+import type { ClientFields } from '../../src/clients/client.ts'
+import { createClientRegister } from '../../src/clients/register.ts'
+import { createClientSecretStore } from '../../src/clients/secret-store.ts'
+import { addSecret, verifySecret } from '../../src/clients/secrets.ts'
+import { createClientStore } from '../../src/clients/store.ts'
+import { connect } from '../../src/db/connect.ts'
+import { createUnitOfWork } from '../../src/db/unit-of-work.ts'
+import { createKeyRing, makeRingKeys } from '../../src/secrets/key-ring.ts'
+import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
+
+const billing: ClientFields = {
+  id: 'billing',
+  name: 'Billing service',
+  kind: 'service',
+  authMethod: 'client_secret_basic',
+  firstParty: false,
+  redirectUris: [],
+  postLogoutRedirectUris: [],
+  responseModes: ['query'],
+  refresh: 'none',
+  scopes: { 'https://orders.example.com': ['orders:read'] },
+  serves: [],
+}
+const jwks = { keys: [{ kty: 'EC', crv: 'P-256', x: 'x', y: 'y' }] }
+
+describe('clients', () => {
+  let database: TestDatabase
+  let rooms: ReturnType<typeof createRooms>
+
+  function createRooms() {
+    const { db, close } = connect(database.connection)
+    const unit = createUnitOfWork(db)
+    let time = new Date('2026-01-01T00:00:00Z')
+    const now = () => time
+    const store = createClientStore({ unit, now })
+    const secrets = { store: createClientSecretStore({ unit }), ring: createKeyRing(makeRingKeys()), now }
+    const ended: string[] = []
+    const register = createClientRegister({
+      unit,
+      store,
+      secrets,
+      now,
+      audit: createAudit({ unit, now, requestId: () => undefined }),
+      endClient: async (id, reason) => void ended.push(`${id} ${reason}`),
+    })
+    const verify = (id: string, presented: string) => verifySecret(secrets, id, presented)
+    const passTo = (at: string) => {
+      time = new Date(at)
+    }
+    return { db, close, unit, store, secrets, register, verify, ended, passTo, now }
+  }
+
+  beforeAll(async () => {
+    database = await createTestDatabase()
+    rooms = createRooms()
+  })
+  afterAll(async () => {
+    await rooms?.close()
+    await database?.drop()
+  })
+  beforeEach(async () => {
+    await rooms.db.deleteFrom('clients').execute()
+    await rooms.db.deleteFrom('audit_entries').execute()
+    rooms.ended.length = 0
+  })
+
+  async function addBilling(fields: ClientFields = billing): Promise<string> {
+    const added = await rooms.register.add(fields, 'operator')
+    if (!added.ok || added.secret === undefined) throw new Error('not added')
+    return added.secret
+  }
+
+  const auditKinds = async () =>
+    (await rooms.db.selectFrom('audit_entries').select('kind').orderBy('id').execute()).map(({ kind }) => kind)
+
+  it('comes back from its row as it went in', async () => {
+    const shop: ClientFields = {
+      ...billing,
+      id: 'shop',
+      kind: 'web',
+      authMethod: 'private_key_jwt',
+      firstParty: true,
+      redirectUris: ['https://shop.example.com/cb', 'https://shop.example.com/cb2'],
+      postLogoutRedirectUris: ['https://shop.example.com/'],
+      responseModes: ['query', 'form_post'],
+      refresh: 'session',
+      serves: ['https://orders.example.com'],
+      jwks,
+    }
+    await rooms.register.add(shop, 'operator')
+    await addBilling()
+    expect(await rooms.store.find('shop')).toEqual({ ...shop, createdAt: rooms.now() })
+    expect((await rooms.store.list()).map(({ id }) => id)).toEqual(['billing', 'shop'])
+    expect(await rooms.store.find('nobody')).toBeUndefined()
+  })
+
+  it('S-068 makes secrets of 256 bits, opens with them, and keeps only keyed hashes', async () => {
+    const secret = await addBilling()
+    expect(Buffer.from(secret, 'base64url')).toHaveLength(32)
+    expect(await rooms.verify('billing', secret)).toBe(true)
+    expect(await rooms.verify('billing', `${secret}x`)).toBe(false)
+    expect(await rooms.verify('nobody', secret)).toBe(false)
+    const rows = await rooms.db.selectFrom('client_secrets').selectAll().execute()
+    expect(rows).toHaveLength(1)
+    const everything = JSON.stringify([
+      rows.map((row) => ({ ...row, hash: row.hash.toString('latin1') })),
+      await rooms.db.selectFrom('audit_entries').selectAll().execute(),
+      await rooms.store.list(),
+    ])
+    expect(everything).not.toContain(secret)
+    expect(rows[0]?.hash.includes(Buffer.from(secret, 'base64url'))).toBe(false)
+  })
+
+  it('binds a secret to its client: a row that is moved to another client opens nothing', async () => {
+    const secret = await addBilling()
+    await addBilling({ ...billing, id: 'other' })
+    await rooms.db.updateTable('client_secrets').set({ client_id: 'other' }).execute()
+    expect(await rooms.verify('other', secret)).toBe(false)
+  })
+
+  it('checks every live secret, and none that has expired', async () => {
+    await addBilling()
+    const second = await addSecret(rooms.secrets, 'billing')
+    expect(await rooms.verify('billing', second)).toBe(true)
+    const expiring = await addSecret(rooms.secrets, 'billing')
+    await rooms.db
+      .updateTable('client_secrets')
+      .set({ expires_at: new Date('2026-02-01') })
+      .execute()
+    expect(await rooms.verify('billing', expiring)).toBe(true)
+    rooms.passTo('2026-02-01T00:00:00Z')
+    expect(await rooms.verify('billing', expiring)).toBe(false)
+    rooms.passTo('2026-01-01T00:00:00Z')
+  })
+
+  it('refuses a second client of the same id and leaves the first as it is', async () => {
+    const secret = await addBilling()
+    expect(await rooms.register.add({ ...billing, name: 'Impostor' }, 'operator')).toEqual({
+      ok: false,
+      reason: 'taken',
+    })
+    expect(await rooms.store.find('billing')).toMatchObject({ name: 'Billing service' })
+    expect(await rooms.verify('billing', secret)).toBe(true)
+    expect(await auditKinds()).toEqual(['client.added'])
+  })
+
+  it('S-079 is refused by the table itself when the id could be that of a person', async () => {
+    await expect(rooms.store.insert({ ...billing, id: 'usr_1' })).rejects.toThrow(/clients_id_check/)
+  })
+
+  it('rotates a secret: the old one stops at once', async () => {
+    const old = await addBilling()
+    const rotated = await rooms.register.rotateSecret('billing', 'operator')
+    if (!rotated.ok) throw new Error(rotated.reason)
+    expect(await rooms.verify('billing', old)).toBe(false)
+    expect(await rooms.verify('billing', rotated.secret)).toBe(true)
+    expect(await rooms.register.rotateSecret('nobody', 'operator')).toEqual({ ok: false, reason: 'unknown' })
+    await rooms.register.add({ ...billing, id: 'keyed', authMethod: 'private_key_jwt', jwks }, 'operator')
+    expect(await rooms.register.rotateSecret('keyed', 'operator')).toEqual({ ok: false, reason: 'no-secret' })
+  })
+
+  it('leaves one live secret when two rotations run at once', async () => {
+    await addBilling()
+    const both = await Promise.all([1, 2].map(() => rooms.register.rotateSecret('billing', 'operator')))
+    const opening = await Promise.all(both.map((one) => rooms.verify('billing', one.ok ? one.secret : '')))
+    expect(opening.filter(Boolean)).toHaveLength(1)
+  })
+
+  it('makes a secret when a client becomes confidential, and drops it when it stops using one', async () => {
+    const spa: ClientFields = { ...billing, kind: 'spa', authMethod: 'none', redirectUris: ['https://a.example/'] }
+    expect(await rooms.register.add(spa, 'operator')).toEqual({ ok: true })
+    const changed = await rooms.register.change({ ...spa, kind: 'web', authMethod: 'client_secret_basic' }, 'operator')
+    const secret = changed.ok ? changed.secret : undefined
+    expect(await rooms.verify('billing', secret ?? '')).toBe(true)
+    expect(await rooms.register.change({ ...spa, kind: 'web', authMethod: 'client_secret_post' }, 'operator')).toEqual({
+      ok: true,
+    })
+    expect(await rooms.verify('billing', secret ?? '')).toBe(true)
+    await rooms.register.change({ ...billing, authMethod: 'private_key_jwt', jwks }, 'operator')
+    expect(await rooms.verify('billing', secret ?? '')).toBe(false)
+    await rooms.register.change(billing, 'operator')
+    expect(await rooms.verify('billing', secret ?? '')).toBe(false)
+    expect(await rooms.store.find('billing')).toEqual({ ...billing, createdAt: rooms.now() })
+  })
+
+  it('is disabled and enabled, once each, and ends what hangs on it when disabled', async () => {
+    await addBilling()
+    expect(await rooms.register.disable('billing', 'operator')).toBe('done')
+    expect(await rooms.register.disable('billing', 'operator')).toBe('unchanged')
+    expect((await rooms.store.find('billing'))?.disabledAt).toEqual(rooms.now())
+    await rooms.register.change({ ...billing, name: 'New name' }, 'operator')
+    expect(await rooms.store.find('billing')).toMatchObject({ name: 'New name', disabledAt: rooms.now() })
+    expect(await rooms.register.enable('billing', 'operator')).toBe('done')
+    expect(await rooms.register.enable('billing', 'operator')).toBe('unchanged')
+    expect((await rooms.store.find('billing'))?.disabledAt).toBeUndefined()
+    expect(await rooms.register.disable('nobody', 'operator')).toBe('unknown')
+    expect(rooms.ended).toEqual(['billing client-disabled'])
+    expect(await auditKinds()).toEqual(['client.added', 'client.disabled', 'client.changed', 'client.enabled'])
+  })
+
+  it('takes its secrets along when it is removed', async () => {
+    const secret = await addBilling()
+    expect(await rooms.register.remove('billing', 'operator')).toBe('done')
+    expect(await rooms.register.remove('billing', 'operator')).toBe('unknown')
+    expect(rooms.ended).toEqual(['billing client-removed'])
+    await addBilling()
+    expect(await rooms.verify('billing', secret)).toBe(false)
+  })
+
+  it('writes nothing when the unit of work around it fails', async () => {
+    const failing = rooms.unit.run(async () => {
+      await rooms.register.add(billing, 'operator')
+      throw new Error('later')
+    })
+    await expect(failing).rejects.toThrow('later')
+    expect(await rooms.store.find('billing')).toBeUndefined()
+    expect(await auditKinds()).toEqual([])
+  })
+})
