@@ -5,7 +5,7 @@ import { chmod, cp, lstat, mkdir, readdir, readFile, rm, stat, symlink } from 'n
 import { basename, dirname, join } from 'node:path'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import type { Place } from './place.ts'
-import { buildFolder, sweepScratch } from './scratch.ts'
+import { buildFolder } from './scratch.ts'
 import { canPass } from './user.ts'
 
 /** The major version whose data folders these programs open. */
@@ -83,7 +83,6 @@ async function restoreLinks(native: string): Promise<boolean> {
 
 /** Copies about 60 MB, readable by all: what is copied is public. Copies of other versions are of no use any more. */
 async function copyNative(native: string, target: string): Promise<void> {
-  await sweepScratch(target)
   for (const entry of await readdir(dirname(target))) {
     if (/^binaries-[^/]*\d$/.test(entry)) await rm(join(dirname(target), entry), { recursive: true, force: true })
   }

@@ -20,6 +20,7 @@ export async function initialize(
   place: Place,
   noSync: boolean,
 ): Promise<void> {
+  await sweepScratch(place.base)
   const version = await readFile(join(place.data, 'PG_VERSION'), 'utf8').catch((error) => {
     if (error.code === 'ENOENT') return undefined
     throw error
@@ -46,7 +47,6 @@ async function create(
       'Move it away, or set GATEHOUSE_DATA_DIR to another folder.',
     )
   }
-  await sweepScratch(data)
   const { initdb } = await binaries()
   await buildFolder(data, user, (scratch) => runInitdb(initdb, scratch, user, noSync))
   if (!noSync) await syncFolder(join(data, '..'))

@@ -61,7 +61,7 @@ async function launch({ dataDir, role, say = () => {}, noSync = false }: LaunchO
   const living = await livingOwner(place.base)
   if (living) refuseSecondServer(living, role)
   for (let attempt = 1; ; attempt += 1) {
-    const reached = await reachServer({ now: () => performance.now() }, place, noSync)
+    const reached = await reachServer({ now: () => performance.now(), say }, place, noSync)
     const me = newOwner(place.base, role, new Date())
     try {
       const claim = await settle(reached.session, place, me)

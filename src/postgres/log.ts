@@ -1,7 +1,7 @@
 // The server's own log, postgres.log: a file opened by us, not a pipe, so it outlives this process and never fills. PostgreSQL's
 // logging_collector is not used: it empties a file only when time has passed and the name changes, never by size.
 import { constants } from 'node:fs'
-import { copyFile, type FileHandle, open, stat, truncate } from 'node:fs/promises'
+import { type FileHandle, open, rm, stat, writeFile } from 'node:fs/promises'
 import { giveToFolderOwner } from './write-whole.ts'
 
 const LIMIT = 5 * 1024 * 1024
@@ -15,12 +15,25 @@ export async function openLog(path: string): Promise<FileHandle> {
   return file
 }
 
-/** Moves a log of more than 5 MB to `.1`, in place: the server appends, so it goes on at the new end. */
+/** Empties a log of more than 5 MB, its end kept in `.1`. The server appends, so it goes on at the new end. */
 export async function boundLog(path: string, limit = LIMIT): Promise<void> {
-  const size = await logSize(path)
-  if (size <= limit) return
-  await copyFile(path, `${path}.1`)
-  await truncate(path)
+  if ((await logSize(path)) <= limit) return
+  const file = await open(path, constants.O_RDWR | constants.O_NOFOLLOW)
+  try {
+    const { size } = await file.stat()
+    const { buffer, bytesRead } = await file.read(
+      Buffer.alloc(Math.min(size, LIMIT)),
+      0,
+      null,
+      Math.max(0, size - LIMIT),
+    )
+    await rm(`${path}.1`, { force: true })
+    await writeFile(`${path}.1`, buffer.subarray(0, bytesRead), { flag: 'wx', mode: 0o600 })
+    await giveToFolderOwner(`${path}.1`)
+    await file.truncate()
+  } finally {
+    await file.close()
+  }
 }
 
 /**

@@ -27,18 +27,24 @@ const BETWEEN_STARTS = 200
 const LOCK_PATIENCE = 5_000
 const FAILURE_PATIENCE = 2_000
 const RECOVERY_PATIENCE = 300_000
+const SILENCE = 3_000
 
 /**
- * @param now milliseconds of a clock that only goes forward
+ * @param now milliseconds of a clock that only goes forward; `say` is told once if it takes long
  * @throws OperatorFault with the end of the server's log if it does not come up
  */
-export async function reachServer({ now }: { now: () => number }, place: Place, noSync: boolean): Promise<Reached> {
+export async function reachServer(
+  { now, say }: { now: () => number; say: (line: string) => void },
+  place: Place,
+  noSync: boolean,
+): Promise<Reached> {
   const binaries = once(() => findBinaries(place))
   const logStart = await logSize(place.log)
   const begin = now()
   let child: ServerProcess | undefined
   let nextStart = begin
   let failures = 0
+  let silent = true
   try {
     for (;;) {
       const lock = await readPostmasterFile(place.data)
@@ -51,6 +57,10 @@ export async function reachServer({ now }: { now: () => number }, place: Place, 
         return reached
       }
       const waited = now() - begin
+      if (silent && waited > SILENCE) {
+        silent = false
+        say(`Waiting for the database in ${place.data} (its log: ${place.log})`)
+      }
       const held = lock !== undefined && pidExists(lock.pid)
       if (child && !child.alive()) {
         child = undefined
@@ -93,8 +103,9 @@ async function tryConnect(socket: string, { data, user }: Place): Promise<Sessio
         { cause: error },
       )
     }
-    if (code === 'EACCES' || code === 'EPERM' || error instanceof OperatorFault) throw error
-    return 'busy' // starting, stopping, recovering, or gone in the middle of the handshake
+    // Starting, stopping, recovering (class 57), full (53), or gone in the middle of the handshake.
+    if (code === undefined ? !(error instanceof OperatorFault) : /^5[37]|^ECONNRESET$|^EPIPE$/.test(code)) return 'busy'
+    throw error
   }
 }
 

@@ -1,7 +1,7 @@
 // Folders under construction: made beside their final place, moved there whole, swept away when their maker died.
 import { randomBytes } from 'node:crypto'
 import { lchown, mkdir, readdir, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { isRunning, markProcess } from './processes.ts'
 import type { ServerUser } from './user.ts'
 
@@ -30,12 +30,12 @@ export async function buildFolder(
   }
 }
 
-/** Deletes what dead processes left unfinished beside `target`. */
-export async function sweepScratch(target: string): Promise<void> {
-  for (const entry of await readdir(dirname(target))) {
-    const found = entry.startsWith(`${basename(target)}.making-`) ? SCRATCH.exec(entry) : null
+/** Deletes what dead processes left unfinished in `folder`. */
+export async function sweepScratch(folder: string): Promise<void> {
+  for (const entry of await readdir(folder)) {
+    const found = SCRATCH.exec(entry)
     if (!found || isRunning({ pid: Number(found[1]), start: found[2] || null })) continue
     // An initdb that outlived its parent may still be writing; what it leaves is swept by the next start.
-    await rm(join(dirname(target), entry), { recursive: true, force: true, maxRetries: 2 }).catch(() => undefined)
+    await rm(join(folder, entry), { recursive: true, force: true, maxRetries: 2 }).catch(() => undefined)
   }
 }

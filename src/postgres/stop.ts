@@ -22,19 +22,24 @@ export async function stopDatabase(
   known: ProcessMark,
 ): Promise<void> {
   const open = await usableSession(session, socket)
-  if (!open) {
-    await stopSilentServer(place, me, known)
-    return
-  }
+  if (!open || !(await stopIfLast(open, me))) await stopSilentServer(place, me, known)
+}
+
+/** @returns false if the connection broke before that was decided */
+async function stopIfLast(session: Session, me: Owner): Promise<boolean> {
   try {
-    await whileDeciding(open, async () => {
+    await whileDeciding(session, async () => {
       if (!(await mayStop(me))) return
-      const others = me.role === 'command' ? await countOthers(open) : 0
+      const others = me.role === 'command' ? await countOthers(session) : 0
       await giveUpOwnership(me.base)
-      if (others === 0) await endServer(markProcess(open.pid))
+      if (others === 0) await endServer(markProcess(session.pid))
     })
+    return true
+  } catch (error) {
+    if (error instanceof OperatorFault) throw error
+    return false
   } finally {
-    await closeSession(open)
+    await closeSession(session)
   }
 }
 

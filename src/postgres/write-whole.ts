@@ -20,6 +20,7 @@ export async function writeWhole(
     const file = await open(draft, 'wx', 0o644)
     try {
       await file.writeFile(text)
+      await file.chmod(0o644) // whatever the umask: the server reads some of them, as another user
       if (options.durable) await file.sync()
     } finally {
       await file.close()
