@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { writeAccess } from '../../src/postgres/access.ts'
@@ -72,6 +72,7 @@ describe('another user of the machine', () => {
     expect([command.how, command.place]).toEqual(['joined', dataDir])
     await command.stop()
     await first.stop()
+    unlinkSync(join(dataDir, 'postgres.log')) // root is going to make it
     const asRoot = await launch({ dataDir })
     expect(asRoot.place).toBe(dataDir)
     await asRoot.stop()

@@ -155,6 +155,13 @@ describe('commands and servers', () => {
     expect(Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2])).toBe(pid)
   })
 
+  it('a server that finds its PostgreSQL killed stops without complaint, and the next one starts', async () => {
+    const first = await launch({ dataDir })
+    process.kill(serverPid(first)!, 'SIGKILL')
+    await first.stop()
+    expect((await launch({ dataDir })).how).toBe('started')
+  })
+
   it('stop twice stops once', async () => {
     const database = await launchPostgres({ dataDir, role: 'server', noSync: true })
     const pid = serverPid(database)!

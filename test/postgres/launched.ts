@@ -71,7 +71,7 @@ export function newDataDir(person: Person = me, deep = ''): string {
 
 /** @throws the refusal, as an object with `message` and `advice` */
 export async function launch(
-  options: { dataDir: string; role?: 'server' | 'command'; noSync?: boolean },
+  options: { dataDir: string; role?: 'server' | 'command'; noSync?: boolean; umask?: number },
   person: Person = me,
   project = PROJECT,
 ): Promise<Launched> {

@@ -5,8 +5,10 @@ import { launchPostgres } from '../../src/postgres/launch.ts'
 
 const said: string[] = []
 const began = performance.now()
+const { umask, ...options } = JSON.parse(process.argv[2] ?? '{}')
+if (umask !== undefined) process.umask(umask)
 try {
-  const database = await launchPostgres({ ...JSON.parse(process.argv[2] ?? '{}'), say: (line) => said.push(line) })
+  const database = await launchPostgres({ ...options, say: (line) => said.push(line) })
   const { connection, place, how } = database
   print({ connection, place, how, said, ms: Math.round(performance.now() - began) })
   for await (const line of createInterface({ input: process.stdin })) if (line === 'stop') break
