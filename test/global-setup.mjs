@@ -1,6 +1,6 @@
 // One throw-away PostgreSQL for the whole run, made by the launcher that production uses, and in it the migrated database
 // `tmpl`, of which every test file gets a clone. Runs outside Jest's vm, where Node reads `.ts` files itself.
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -13,9 +13,19 @@ export default async function setUp() {
   await removeDeadRuns(launchPostgres)
   const dataDir = await mkdtemp(join(tmpdir(), PREFIX))
   const database = await launchPostgres({ dataDir, role: 'server', noSync: true })
+  try {
+    await createTemplate(database.connection)
+  } catch (error) {
+    // Jest tears nothing down after a failed set-up.
+    await database.stop()
+    await removeDatabase(database.place, dataDir)
+    throw error
+  }
   globalThis.__testDatabase = { database, dataDir }
-  await createTemplate(database.connection)
   process.env.TEST_PG = JSON.stringify(database.connection)
+  // One folder into which the browser is unpacked once for all test files; it goes with the rest of the run.
+  process.env.GATEHOUSE_TEST_TMP = join(dataDir, 'browser')
+  await mkdir(process.env.GATEHOUSE_TEST_TMP, { mode: 0o700 })
 }
 
 /** @param connection where the server is; `tmpl` must have no connections when this returns, or it cannot be cloned */
