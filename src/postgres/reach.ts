@@ -40,7 +40,8 @@ export async function reachServer(
 ): Promise<Reached> {
   const binaries = once(() => findBinaries(place))
   const logStart = await logSize(place.log)
-  const begin = now()
+  let begin = now()
+  let starts = 0
   let child: ServerProcess | undefined
   let nextStart = begin
   let failures = 0
@@ -75,6 +76,8 @@ export async function reachServer(
       if (!child && answer === 'absent' && now() >= nextStart && !(ours && held && waited < 2 * BETWEEN_STARTS)) {
         await initialize({ binaries }, place, noSync)
         child = await startServer({ binaries }, place, noSync)
+        if (starts === 0) begin = now() // initdb may have taken long; patience is for servers
+        starts += 1
       }
       await sleep(POLL)
     }
