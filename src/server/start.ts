@@ -1,0 +1,102 @@
+// Starts everything, says where it is, and stops it in the right order: readiness first, then connections, then the database.
+
+import { sql } from 'kysely'
+import type { Logger } from 'pino'
+import type { Config } from '../config.ts'
+import { pendingMigrations } from '../db/migrate.ts'
+import { type Gateway, startGateway } from '../gateway/serve.ts'
+import { cleanUpTry } from '../tour/clean-up.ts'
+import { createDemoApi, DEMO_ROUTES, demoAudience } from '../tour/demo-api.ts'
+import { seedDemo } from '../tour/seed.ts'
+import {
+  buildRooms,
+  createAuthorizer,
+  type OpenDatabase,
+  openDatabase,
+  type Rooms,
+  tourParts,
+  VERSION,
+} from '../wire.ts'
+import { announce, describeLanding } from './announce.ts'
+import { buildServer } from './build.ts'
+import { type Listening, listen } from './listen.ts'
+import { createLogger } from './log.ts'
+
+export interface StartOptions {
+  readonly config: Config
+  /** undefined: on with the embedded database, off with an external one */
+  readonly demo?: boolean
+  /** takes each line of the announcement */
+  readonly say: (line: string) => void
+  /** true when a person sits at the terminal */
+  readonly terminal: boolean
+}
+
+export interface Running {
+  readonly rooms: Rooms
+  /** Drains and stops everything that this process started. May be called twice. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts the server.
+ * @throws OperatorFault for everything an operator can mend; what had been started is stopped again
+ */
+export async function startServer({ config, demo, say, terminal }: StartOptions): Promise<Running> {
+  const log = createLogger(config.logLevel)
+  const opened = await openDatabase(config, {
+    role: 'server',
+    say,
+    onLost: (error) => log.warn({ err: error }, 'database connection lost'),
+  })
+  const stops: (() => Promise<void>)[] = [opened.close]
+  const stop = async () => {
+    for (let next = stops.pop(); next; next = stops.pop()) await next()
+  }
+  try {
+    const rooms = await buildRooms({ config, db: opened.db, log })
+    const draining = { now: false }
+    const withDemo = demo ?? opened.embedded !== undefined
+    const landing = { describe: () => describeLanding({ config, rooms, demo: withDemo, version: VERSION }) }
+    const ready = () => isReady(opened, draining)
+    const { app } = buildServer({ rooms, log, ready, landing })
+    const listening = await listen(app.callback(), config.port, config.hosts)
+    stops.push(() => drain(listening, draining))
+    if (withDemo) {
+      await seedDemo(
+        { findResource: rooms.resources.find, addResource: (resource) => rooms.resources.add(resource, 'operator') },
+        config.issuer,
+      )
+      await cleanUpTry(tourParts(rooms))
+      stops.push((await startDemoGateway(config, log)).close)
+    }
+    await announce({ config, rooms, opened, demo: withDemo, say, terminal, version: VERSION })
+    return { rooms, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+function startDemoGateway(config: Config, log: Logger): Promise<Gateway> {
+  return startGateway({
+    port: config.gatewayPort,
+    hosts: config.hosts,
+    routes: DEMO_ROUTES,
+    invoke: createAuthorizer(config, demoAudience(config.issuer), DEMO_ROUTES, log),
+    backend: createDemoApi(),
+    log: ({ time, ...entry }) => log.info(entry, 'gateway'),
+  })
+}
+
+/** Readiness turns red before anything closes, so that a load balancer has sent its last request. */
+async function drain(listening: Listening, draining: { now: boolean }): Promise<void> {
+  draining.now = true
+  await listening.close()
+}
+
+async function isReady({ db }: OpenDatabase, draining: { now: boolean }): Promise<boolean> {
+  if (draining.now) return false
+  await sql`select 1`.execute(db)
+  return (await pendingMigrations(db)).length === 0
+}

@@ -1,0 +1,213 @@
+// Builds the rooms from Config, bottom first, handing each only what it needs. No HTTP here.
+import { readFileSync } from 'node:fs'
+import type { Logger } from 'pino'
+import { createAccounts } from './accounts/create.ts'
+import { createAudit } from './audit/append.ts'
+import { createHandler } from './authorizer/handler.ts'
+import type { ClientFields } from './clients/client.ts'
+import { createClientRegister } from './clients/register.ts'
+import { createClientSecretStore } from './clients/secret-store.ts'
+import { verifySecret } from './clients/secrets.ts'
+import { createClientStore } from './clients/store.ts'
+import { type Config, readSecrets } from './config.ts'
+import { type Connected, checkServer, connect, describePlace } from './db/connect.ts'
+import { type MigrationReport, migrateToLatest } from './db/migrate.ts'
+import { createUnitOfWork } from './db/unit-of-work.ts'
+import { createEndings } from './endings/end.ts'
+import { currentRequestId } from './http/request-id.ts'
+import { type EmbeddedDatabase, launchPostgres } from './postgres/launch.ts'
+import { createResourceRegister } from './resources/register.ts'
+import { createResourceStore } from './resources/store.ts'
+import { openKeyRing } from './secrets/open-ring.ts'
+import { createConsents } from './sessions/consents.ts'
+import { createGrants } from './sessions/grants.ts'
+import { createInteractions } from './sessions/interactions.ts'
+import { createSessions } from './sessions/sessions.ts'
+import { ensureSigningKeys } from './signing-keys/ensure.ts'
+import { createSigningKeyStore } from './signing-keys/store.ts'
+import { createAccessTokens } from './tokens/access-tokens.ts'
+import { createCodes } from './tokens/codes.ts'
+import { createFamilies } from './tokens/families.ts'
+import { createReplays } from './tokens/replay.ts'
+import { createRevoke } from './tokens/revoke.ts'
+import type { RouteMap } from './vocabulary/route-map.ts'
+
+/** Our own version, as package.json has it. */
+export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
+
+const now = () => new Date()
+
+export interface OpenDatabase extends Connected {
+  /** where it is, fit for a terminal */
+  readonly place: string
+  readonly embedded?: EmbeddedDatabase
+  readonly migration: MigrationReport
+}
+
+/**
+ * Opens the database: the one of DATABASE_URL, or the embedded one, which is started if it does not run; then migrates it.
+ * @param role `server` owns an embedded database while it lives; `command` joins whatever runs
+ * @throws OperatorFault when it cannot be reached, is too old, too new, or belongs to another server
+ */
+export async function openDatabase(
+  config: Config,
+  { role, say, onLost }: { role: 'server' | 'command'; say: (line: string) => void; onLost?: (error: Error) => void },
+): Promise<OpenDatabase> {
+  const embedded = config.databaseUrl ? undefined : await launchPostgres({ dataDir: config.dataDir, role, say })
+  const place = config.databaseUrl ? describePlace(config.databaseUrl) : embedded!.place
+  const connected = connect(config.databaseUrl ?? embedded!.connection, { max: role === 'server' ? 10 : 3, onLost })
+  const close = async () => {
+    await connected.close()
+    await embedded?.stop()
+  }
+  try {
+    await checkServer(connected.pool, place)
+    return { ...connected, close, place, embedded, migration: await migrate(config, connected) }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function migrate(config: Config, connected: Connected): Promise<MigrationReport> {
+  if (!config.migrateUrl) return migrateToLatest(connected.db, VERSION)
+  const migrator = connect(config.migrateUrl, { max: 2 })
+  try {
+    await checkServer(migrator.pool, describePlace(config.migrateUrl))
+    return await migrateToLatest(migrator.db, VERSION)
+  } finally {
+    await migrator.close()
+  }
+}
+
+/**
+ * The authorizer that the local gateway asks: the very handler of the Lambda, with settings handed in.
+ * @param log takes one line per decision
+ */
+export function createAuthorizer(
+  config: Config,
+  audience: string,
+  routes: RouteMap,
+  log: Logger,
+): (event: unknown) => Promise<object> {
+  return createHandler({ issuer: config.issuer, audience, routes }, { log: (entry) => log.debug(entry, 'authorizer') })
+}
+
+/** Every room, over one database. */
+export type Rooms = Awaited<ReturnType<typeof buildRooms>>
+
+/**
+ * @throws OperatorFault when GATEHOUSE_SECRET does not open the key ring of this database
+ */
+export async function buildRooms({ config, db, log }: { config: Config; db: OpenDatabase['db']; log: Logger }) {
+  const unit = createUnitOfWork(db)
+  const ring = await openKeyRing({ db, secrets: readSecrets(config), now })
+  const audit = createAudit({ unit, now, requestId: currentRequestId })
+
+  const endings = createEndings({ unit, now })
+  const families = createFamilies({ unit, ring, now })
+  const accessTokens = createAccessTokens({ unit, ring })
+  const revoke = createRevoke({ unit, ring, now, accessTokens, families, end: endings.end })
+  const sessions = createSessions({ unit, ring, now })
+  const grants = createGrants({ unit, ring, now })
+
+  const clientStore = createClientStore({ unit, now })
+  const secrets = { store: createClientSecretStore({ unit }), ring, now }
+  const clients = createClientRegister({
+    unit,
+    store: clientStore,
+    secrets,
+    audit,
+    now,
+    endClient: async (id, reason) => {
+      await revoke.grants(await grants.removeAll({ clientId: id }), reason)
+      await revoke.ofClient(id)
+    },
+  })
+  const resourceStore = createResourceStore({ unit, now })
+  const resources = createResourceRegister({
+    unit,
+    store: resourceStore,
+    audit,
+    clientsNaming: async (id) => {
+      const all = await clientStore.list()
+      return all.filter((client) => id in client.scopes || client.serves.includes(id)).map((client) => client.id)
+    },
+  })
+  const accounts = createAccounts({
+    unit,
+    ring,
+    audit,
+    now,
+    endAccount: async (id, reason) => {
+      await sessions.endAll(id)
+      await revoke.grants(await grants.removeAll({ accountId: id }), reason)
+    },
+  })
+  const keyStore = createSigningKeyStore({ unit, ring })
+  const signingKeys = await ensureSigningKeys({ unit, store: keyStore, now })
+
+  return {
+    config,
+    log,
+    unit,
+    ring,
+    audit,
+    now,
+    clients: {
+      ...clients,
+      find: clientStore.find,
+      list: clientStore.list,
+      listSecrets: secrets.store.list,
+      verifySecret: (id: string, secret: string) => verifySecret(secrets, id, secret),
+    },
+    resources: { ...resources, find: resourceStore.find, list: resourceStore.list },
+    accounts,
+    signingKeys,
+    sessions: {
+      sessions,
+      grants,
+      interactions: createInteractions({ unit, ring, now }),
+      consents: createConsents({ unit, now }),
+    },
+    tokens: {
+      codes: createCodes({ unit, ring, now }),
+      families,
+      accessTokens,
+      replays: createReplays({ unit, ring }),
+      revoke,
+      anyEnded: endings.anyEnded,
+    },
+  }
+}
+
+/** What the tour may do: make things whose names begin with `try-`, and remove them again. */
+export function tourParts({ config, clients, accounts, now }: Rooms) {
+  const actor = 'operator'
+  return {
+    issuer: config.issuer,
+    gateway: `http://localhost:${config.gatewayPort}`,
+    now,
+    async addClient(fields: ClientFields): Promise<{ secret?: string }> {
+      const added = await clients.add(fields, actor)
+      if (!added.ok) throw new Error(`client ${fields.id} is there already`)
+      return { secret: added.secret }
+    },
+    removeClient: (id: string) => clients.remove(id, actor),
+    listClients: clients.list,
+    async addUser({ password, ...person }: { email: string; name: string; password: string }): Promise<{ id: string }> {
+      const account = await accounts.add(person, actor)
+      if (!account) throw new Error(`${person.email} is there already`)
+      const fault = await accounts.setPassword(account.id, password, actor)
+      if (fault) throw new Error(`the password of ${person.email} is refused: ${fault}`)
+      return { id: account.id }
+    },
+    async removeUser(email: string): Promise<void> {
+      const account = await accounts.findByEmail(email)
+      if (account) await accounts.remove(account.id)
+    },
+    async listUsers(prefix: string): Promise<readonly { email: string }[]> {
+      return (await accounts.list()).filter(({ email }) => email.startsWith(prefix))
+    },
+  }
+}
