@@ -28,6 +28,7 @@ export function createHandler(
   { now = () => new Date(), log = writeLine }: HandlerParts = {},
 ): (event: unknown) => Promise<object> {
   const { issuer, audience, routes, jwks, httpUnauthorized = 'deny' } = settings
+  if (!audience) throw new TypeError('An authorizer needs an audience')
   const line = (level: LogEntry['level'], msg: LogEntry['msg'], detail: string) => {
     try {
       log({ time: now().toISOString(), level, msg, detail })

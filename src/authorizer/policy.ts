@@ -5,7 +5,7 @@
 // comes with the Denies that cut it back. Where that cannot be expressed without denying an allowed route altogether, the
 // pattern is left out, and calls to that route are allowed one by one.
 import { METHODS, type Route, type RouteMap } from '../vocabulary/route-map.ts'
-import { globFits, globMeets, type Part } from './glob.ts'
+import { compileGlob, globMeets, type Part } from './glob.ts'
 
 export interface PolicyDocument {
   readonly Version: '2012-10-17'
@@ -40,28 +40,39 @@ const MAX_KEPT = 100
 
 /** @returns a function that makes the policy for one call; what it compiles for a set of rights it keeps */
 export function createPolicyCompiler(routes: RouteMap): (request: PolicyRequest) => PolicyDocument {
-  const kept = new Map<string, Coverage>()
+  const kept = new Map<string, StagePolicy>()
   return ({ arn, allowed, allows, key }) => {
     const [, stage = '', call = ''] = /^([^/]*\/[^/]*\/)(.*)$/s.exec(arn) ?? []
-    let coverage = kept.get(key)
-    if (!coverage) {
-      coverage = compile(routes, allows)
+    let policy = kept.get(stage + key)
+    if (!policy) {
+      policy = createStagePolicy(stage, compile(routes, allows))
       if (kept.size >= MAX_KEPT) kept.clear()
-      kept.set(key, coverage)
+      kept.set(stage + key, policy)
     }
-    const { allow, deny } = corrected(coverage, call, allowed)
-    const policy = write(stage, allow, deny)
-    if (fits(policy)) return policy
-    return allowed && isExact(arn) && arn.length <= MAX_RESOURCE_LENGTH ? write('', [arn], []) : write(stage, [], ['*'])
+    if (policy.document && policy.passes(call) === allowed) return policy.document
+    return correct(stage, policy, call, allowed)
   }
 }
 
+interface StagePolicy {
+  readonly coverage: Coverage
+  readonly passes: (call: string) => boolean
+  /** undefined where it would be too large */
+  readonly document?: PolicyDocument
+}
+
+function createStagePolicy(stage: string, coverage: Coverage): StagePolicy {
+  const allow = coverage.allow.map(compileGlob)
+  const deny = coverage.deny.map(compileGlob)
+  const passes = (call: string) => allow.some((fits) => fits(call)) && !deny.some((fits) => fits(call))
+  return { coverage, passes, document: write(stage, coverage) }
+}
+
 // What the stage-wide patterns get wrong for the call at hand is put right by naming the call itself.
-function corrected(coverage: Coverage, call: string, allowed: boolean): Coverage {
-  const passes = fitsAny(coverage.allow, call) && !fitsAny(coverage.deny, call)
-  if (passes === allowed) return coverage
-  if (!allowed) return { ...coverage, deny: [...coverage.deny, call] }
-  return isExact(call) ? { allow: [call], deny: [] } : { allow: [], deny: ['*'] }
+function correct(stage: string, { coverage }: StagePolicy, call: string, allowed: boolean): PolicyDocument {
+  const nothing: PolicyDocument = statements(stage, { allow: [], deny: ['*'] })
+  if (!allowed) return write(stage, { ...coverage, deny: [...coverage.deny, call] }) ?? nothing
+  return (isExact(call) && write(stage, { allow: [call], deny: [] })) || nothing
 }
 
 // A call may have wildcards in its own path; as a resource of an Allow it would then name more than itself.
@@ -77,7 +88,7 @@ function compile(routes: RouteMap, allows: (route: Route) => boolean): Coverage 
     allow.push(...part.allow)
     deny.push(...part.deny)
   }
-  return { allow: widestOnly(allow), deny: widestOnly(deny) }
+  return { allow: widestOnly(new Set(allow)), deny: widestOnly(new Set(deny)) }
 }
 
 // `routes` is ordered by preference.
@@ -106,7 +117,7 @@ interface Template {
 function compileMethod(method: string, templates: readonly Template[], allows: (route: Route) => boolean): Coverage {
   const allowed = templates.filter(({ route }) => allows(route))
   const denied = templates.filter(({ route }) => !allows(route))
-  const silences = (pattern: string) => allowed.some(({ typical }) => typical.some((call) => globFits(pattern, call)))
+  const silences = (pattern: string) => allowed.some(({ typical }) => typical.some(compileGlob(pattern)))
   const allow: string[] = []
   const deny = new Set<string>()
   for (const template of allowed) {
@@ -152,27 +163,22 @@ function fill(parts: readonly Part[], value: string): string {
   return parts.map((part) => part ?? value).join('/')
 }
 
-function widestOnly(patterns: readonly string[]): readonly string[] {
-  return patterns.filter(
-    (pattern, index) => !patterns.some((other, at) => at !== index && other !== pattern && globFits(other, pattern)),
-  )
+function widestOnly(patterns: ReadonlySet<string>): readonly string[] {
+  const all = [...patterns]
+  return all.filter((pattern) => !all.some((other) => other !== pattern && compileGlob(other)(pattern)))
 }
 
-function fitsAny(patterns: readonly string[], call: string): boolean {
-  return patterns.some((pattern) => globFits(pattern, call))
+/** @returns the document, or undefined where a limit of API Gateway would be passed */
+function write(stage: string, coverage: Coverage): PolicyDocument | undefined {
+  const document = statements(stage, coverage)
+  const short = document.Statement.every(({ Resource }) => Resource.every((one) => one.length <= MAX_RESOURCE_LENGTH))
+  return short && JSON.stringify(document).length <= MAX_POLICY_LENGTH ? document : undefined
 }
 
-function fits({ Statement }: PolicyDocument): boolean {
-  return (
-    JSON.stringify(Statement).length <= MAX_POLICY_LENGTH &&
-    Statement.every(({ Resource }) => Resource.every((resource) => resource.length <= MAX_RESOURCE_LENGTH))
-  )
-}
-
-function write(stage: string, allow: readonly string[], deny: readonly string[]): PolicyDocument {
+function statements(stage: string, { allow, deny }: Coverage): PolicyDocument {
   const statement = (Effect: 'Allow' | 'Deny', patterns: readonly string[]) =>
     patterns.length === 0
       ? []
-      : [{ Action: 'execute-api:Invoke' as const, Effect, Resource: patterns.map((p) => stage + p) }]
+      : [{ Action: 'execute-api:Invoke' as const, Effect, Resource: patterns.map((pattern) => stage + pattern) }]
   return { Version: '2012-10-17', Statement: [...statement('Allow', allow), ...statement('Deny', deny)] }
 }

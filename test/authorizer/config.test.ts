@@ -81,7 +81,9 @@ describe('readSettings', () => {
 
 it('createHandler is not built from what readSettings refuses', () => {
   const settings: AuthorizerSettings = read(good)
-  expect(() => createHandler({ ...settings, audience: '' })).toThrow('audience')
+  for (const audience of ['', null, undefined]) {
+    expect(() => createHandler({ ...settings, audience: audience as string })).toThrow('audience')
+  }
   expect(() => createHandler({ ...settings, issuer: '' })).toThrow()
   expect(() => createHandler({ ...settings, issuer: 'http://id.example.com' })).toThrow('https')
   expect(() => createHandler({ ...settings, jwks: { keys: [{ kty: 'oct', k: 'AAAA' }] } })).toThrow('not public')
