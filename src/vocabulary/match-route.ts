@@ -19,12 +19,12 @@ const CONTROL = /[\u0000-\u001f\u007f]/
 export function matchRoute(routes: RouteMap, method: string, path: string): RouteMatch | undefined {
   const segments = decodeSegments(path)
   if (!segments) return undefined
-  for (const route of routes) {
-    if (route.method !== method && route.method !== 'ANY') continue
-    const parameters = readParameters(route, segments)
-    if (parameters) return { route, parameters }
-  }
-  return undefined
+  const route = routes.find((candidate) => isMethod(candidate, method) && fits(candidate, segments))
+  return route && { route, parameters: readParameters(route, segments) }
+}
+
+function isMethod(route: Route, method: string): boolean {
+  return route.method === method || route.method === 'ANY'
 }
 
 function decodeSegments(path: string): readonly string[] | undefined {
@@ -40,15 +40,18 @@ function decodeSegments(path: string): readonly string[] | undefined {
   }
 }
 
-function readParameters(route: Route, segments: readonly string[]): Record<string, string> | undefined {
-  const template = route.segments
+function fits({ segments: template }: Route, segments: readonly string[]): boolean {
   const greedy = template.at(-1)?.kind === 'rest'
-  if (greedy ? segments.length < template.length : segments.length !== template.length) return undefined
+  if (greedy ? segments.length < template.length : segments.length !== template.length) return false
+  return template.every(({ kind, text }, index) =>
+    kind === 'literal' ? segments[index] === text : segments[index] !== '',
+  )
+}
+
+function readParameters({ segments: template }: Route, segments: readonly string[]): Record<string, string> {
   const parameters: Record<string, string> = {}
   for (const [index, { kind, text }] of template.entries()) {
-    const value = segments[index] as string
-    if (kind === 'literal' ? value !== text : value === '') return undefined
-    if (kind === 'name') parameters[text] = value
+    if (kind === 'name') parameters[text] = segments[index] as string
     if (kind === 'rest') parameters[text] = segments.slice(index).join('/')
   }
   return parameters
