@@ -65,14 +65,11 @@ export async function checkServer(pool: pg.Pool, place: string): Promise<void> {
   }
 }
 
-/** @returns a DATABASE_URL without its password, fit for a terminal */
+/** @returns a DATABASE_URL without user, password and options, fit for a terminal; a socket's folder is named */
 export function describePlace(url: string): string {
-  try {
-    const parsed = new URL(url)
-    return `${parsed.hostname || parsed.searchParams.get('host') || 'localhost'}${parsed.port ? `:${parsed.port}` : ''}${parsed.pathname}`
-  } catch {
-    return 'DATABASE_URL'
-  }
+  const place = url.replace(/^\w+:\/\/(?:[^/?#]*@)?/, '').replace(/[?#].*$/, '')
+  const socket = /[?&]host=([^&#]+)/.exec(url)?.[1]
+  return place.startsWith('/') && socket ? `${decodeURIComponent(socket)}${place}` : place
 }
 
 function describe(error: unknown): string {

@@ -1,0 +1,176 @@
+// A whole Gatehouse in this process, listening on a free port, over a database of its own.
+import { createServer } from 'node:net'
+import { Writable } from 'node:stream'
+import { pino } from 'pino'
+import type { ClientFields } from '../../src/clients/client.ts'
+import { readConfig } from '../../src/config.ts'
+import type { Resource } from '../../src/resources/resource.ts'
+import { buildServer } from '../../src/server/build.ts'
+import { listen } from '../../src/server/listen.ts'
+import { buildRooms, openDatabase, type Rooms } from '../../src/wire.ts'
+import { createTestDatabase, type TestDatabase } from './database.ts'
+
+/** At least 32 bytes, as every installation needs. */
+export const TEST_SECRET = 'a secret of the tests that is long enough to be taken'
+export const PASSWORD = 'four mossy lanterns by the gate'
+
+export interface TestServer {
+  readonly issuer: string
+  readonly rooms: Rooms
+  readonly database: TestDatabase
+  /** every line that was logged */
+  readonly log: string[]
+  /** Adds a client; `fields` override a third-party web client. @returns its secret, '' for public clients */
+  addClient(fields: Partial<ClientFields> & { id: string }): Promise<string>
+  addResource(resource: Partial<Resource> & { id: string }): Promise<Resource>
+  /** Adds a person whose password is PASSWORD. @returns the subject */
+  addPerson(email: string): Promise<string>
+  stop(): Promise<void>
+}
+
+/** @returns a port that was free a moment ago */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+export const ORDERS = 'https://orders.example.com'
+export const THINGS = 'https://things.example.com'
+
+/**
+ * @param options `env` adds settings; `database` shares one that is there (it is dropped only by who made it)
+ */
+export async function startTestServer(
+  options: { env?: Record<string, string>; database?: TestDatabase } = {},
+): Promise<TestServer> {
+  const database = options.database ?? (await createTestDatabase())
+  const port = await freePort()
+  const issuer = `http://localhost:${port}`
+  const config = readConfig({
+    PORT: String(port),
+    GATEHOUSE_SECRET: TEST_SECRET,
+    DATABASE_URL: database.url,
+    ...options.env,
+  })
+  const log: string[] = []
+  const logger = pino(
+    { level: 'trace' },
+    new Writable({ write: (line, _encoding, done) => done(void log.push(String(line))) }),
+  )
+  const opened = await openDatabase(config, { role: 'server', say: () => undefined })
+  const rooms = await buildRooms({ config, db: opened.db, log: logger })
+  const { app } = buildServer({
+    rooms,
+    log: logger,
+    ready: async () => true,
+    landing: {
+      describe: async () => ({
+        issuer: config.issuer,
+        version: '0.0.0',
+        urls: [],
+        commands: [],
+        adminConfigured: true,
+      }),
+    },
+  })
+  const listening = await listen(app.callback(), port, ['127.0.0.1', '::1'])
+
+  return {
+    issuer: options.env?.GATEHOUSE_ISSUER ?? issuer,
+    rooms,
+    database,
+    log,
+
+    async addClient(fields) {
+      const added = await rooms.clients.add({ ...WEB_CLIENT, name: fields.id, ...fields }, 'operator')
+      if (!added.ok) throw new Error(`client ${fields.id} is there already`)
+      return added.secret ?? ''
+    },
+
+    async addResource(fields) {
+      const resource: Resource = { name: fields.id, format: 'jwt', sign: 'ES256', lifetime: 600, scopes: [], ...fields }
+      await rooms.resources.add(resource, 'operator')
+      return resource
+    },
+
+    async addPerson(email) {
+      const account = await rooms.accounts.add({ email, name: 'Ada Lovelace' }, 'operator')
+      if (!account) throw new Error(`${email} is there already`)
+      const fault = await rooms.accounts.setPassword(account.id, PASSWORD, 'operator')
+      if (fault) throw new Error(fault)
+      return account.id
+    },
+
+    async stop() {
+      await listening.close(1)
+      await opened.close()
+      if (!options.database) await database.drop()
+    },
+  }
+}
+
+/** Where the test clients' redirects lead; nobody listens there. */
+export const CALLBACK = 'http://localhost:9/callback'
+
+const WEB_CLIENT: Omit<ClientFields, 'id' | 'name'> = {
+  kind: 'web',
+  authMethod: 'client_secret_basic',
+  firstParty: false,
+  redirectUris: [CALLBACK],
+  postLogoutRedirectUris: ['http://localhost:9/'],
+  responseModes: ['query'],
+  refresh: 'session',
+  scopes: { [ORDERS]: ['orders:read', 'orders:write'] },
+  serves: [],
+}
+
+/** The usual cast: resources ORDERS (JWT) and THINGS (opaque), clients, and ada@example.com. */
+export async function addCast(server: TestServer) {
+  await server.addResource({
+    id: ORDERS,
+    name: 'Orders',
+    scopes: [
+      { name: 'orders:read', text: 'See your orders', risk: 'normal', byDefault: true },
+      { name: 'orders:write', text: 'Place and cancel orders', risk: 'high', byDefault: false },
+    ],
+  })
+  await server.addResource({
+    id: THINGS,
+    name: 'Things',
+    format: 'opaque',
+    scopes: [{ name: 'things:read', text: 'See your things', risk: 'normal', byDefault: true }],
+  })
+  const both = { [ORDERS]: ['orders:read', 'orders:write'], [THINGS]: ['things:read'] }
+  const service = { kind: 'service', redirectUris: [], postLogoutRedirectUris: [], refresh: 'none' } as const
+  return {
+    ada: await server.addPerson('ada@example.com'),
+    /** third-party, confidential */
+    shop: await server.addClient({ id: 'shop', name: 'Corner Shop', scopes: both }),
+    /** first-party, public, rotated refresh tokens */
+    spa: await server.addClient({
+      id: 'spa',
+      name: 'Our app',
+      kind: 'spa',
+      authMethod: 'none',
+      firstParty: true,
+      scopes: both,
+    }),
+    /** may read orders by itself */
+    billing: await server.addClient({ id: 'billing', ...service, scopes: { [ORDERS]: ['orders:read'] } }),
+    /** resource server of both resources */
+    api: await server.addClient({ id: 'orders-api', ...service, scopes: {}, serves: [ORDERS, THINGS] }),
+    /** resource server of neither */
+    stranger: await server.addClient({
+      id: 'other-api',
+      ...service,
+      scopes: {},
+      serves: ['https://other.example.com'],
+    }),
+  }
+}
