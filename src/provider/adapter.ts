@@ -132,11 +132,15 @@ function codes({ tokens: { codes, families, revoke }, audit, now }: ProviderPart
 }
 
 function refreshTokens({ tokens: { families, revoke }, audit, now }: ProviderParts): Partial<Adapter> {
+  const rotatedHere = new WeakSet<object>()
   return {
     async upsert(id, payload, expiresIn) {
       const expiresAt = after(now, expiresIn)
       const stored = without(payload, 'jti')
-      if (Provider.ctx?.oidc.entities.RotatedRefreshToken) return families.describe(id, stored, expiresAt)
+      if (Provider.ctx?.oidc.entities.RotatedRefreshToken) {
+        // Of many who present the same token at once, only the one that rotated writes: the others would queue for the row.
+        return rotatedHere.has(Provider.ctx) ? families.describe(id, stored, expiresAt) : undefined
+      }
       const absolute = new Date(((payload.iiat as number) + LIFETIMES.refreshAbsolute) * 1000)
       await families.start(id, payload.grantId as string, stored, expiresAt, absolute)
       await audit({ kind: 'family.started', actor: actorAtHand(), subject: payload.accountId })
@@ -149,7 +153,10 @@ function refreshTokens({ tokens: { families, revoke }, audit, now }: ProviderPar
     },
     async consume(id) {
       const outcome = await families.rotate(id)
-      if (outcome === 'rotated') return audit({ kind: 'family.rotated', actor: actorAtHand() })
+      if (outcome === 'rotated') {
+        rotatedHere.add(Provider.ctx!)
+        return audit({ kind: 'family.rotated', actor: actorAtHand() })
+      }
       // Read as current, but replaced twice since: as late as any other old token.
       if (outcome === 'refused') throw new errors.InvalidGrant('refresh token already used')
     },

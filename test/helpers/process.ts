@@ -1,0 +1,135 @@
+// Gatehouse as an operator runs it: a process of its own, started by the command line.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { Agent, request } from 'node:http'
+import { join } from 'node:path'
+
+const ROOT = join(import.meta.dirname, '../..')
+const READY_WITHIN = 20_000
+
+export interface ServerProcess {
+  readonly port: number
+  readonly child: ChildProcess
+  /** everything that it wrote to standard error */
+  readonly log: () => string
+  /** Stops it as Ctrl-C does. @returns the exit code */
+  stop(): Promise<number | null>
+  /** Kills it without warning. */
+  kill(): Promise<void>
+}
+
+/** @returns environment for a child: ours without settings of Gatehouse or PostgreSQL */
+export function cleanEnv(settings: Record<string, string>): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(GATEHOUSE_|PG|DATABASE_URL|PORT$|HOST$|NODE_OPTIONS|TEST_PG)/.test(name),
+  )
+  return { ...Object.fromEntries(inherited), ...settings }
+}
+
+/**
+ * Starts a server and waits until it says that it is ready.
+ * @param settings environment; PORT is required
+ */
+export async function startProcess(settings: Record<string, string> & { PORT: string }): Promise<ServerProcess> {
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', join(ROOT, 'src/main.ts'), 'start', '--json'],
+    {
+      cwd: ROOT,
+      env: cleanEnv(settings),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
+  let log = ''
+  child.stderr!.on('data', (data) => {
+    log += data
+  })
+  let said = ''
+  await new Promise<void>((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`not ready in time:\n${log}`)), READY_WITHIN)
+    child.stdout!.on('data', (data) => {
+      said += data
+      if (!said.includes('"ready":true')) return
+      clearTimeout(late)
+      resolve()
+    })
+    child.once('exit', (code) => reject(new Error(`ended with ${code}:\n${log}`)))
+  })
+  const ended = once(child, 'exit')
+  return {
+    port: Number(settings.PORT),
+    child,
+    log: () => log,
+    async stop() {
+      child.kill('SIGTERM')
+      const [code] = await ended
+      return code as number | null
+    },
+    async kill() {
+      child.kill('SIGKILL')
+      await ended
+    },
+  }
+}
+
+export interface RawAnswer {
+  readonly status: number
+  readonly headers: Record<string, string | string[] | undefined>
+  readonly text: string
+  /** the body as JSON; `{}` where it is none */
+  readonly body: Record<string, unknown>
+}
+
+// More connections than a browser would open: a race needs its requests to leave together.
+const agent = new Agent({ keepAlive: true, maxSockets: 120 })
+
+/** Sends a request to a port of this machine, under whatever Host header. */
+export function send(
+  port: number,
+  path: string,
+  {
+    method = 'GET',
+    form,
+    headers = {},
+  }: { method?: string; form?: Record<string, string>; headers?: Record<string, string> } = {},
+): Promise<RawAnswer> {
+  const body = form && new URLSearchParams(form).toString()
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      {
+        host: '127.0.0.1',
+        port,
+        path,
+        method: form ? 'POST' : method,
+        agent,
+        headers: {
+          ...(body && {
+            'content-type': 'application/x-www-form-urlencoded',
+            'content-length': Buffer.byteLength(body),
+          }),
+          ...headers,
+        },
+      },
+      (answer) => {
+        let text = ''
+        answer.setEncoding('utf8')
+        answer.on('data', (chunk) => {
+          text += chunk
+        })
+        answer.on('end', () =>
+          resolve({ status: answer.statusCode!, headers: answer.headers, text, body: parse(text) }),
+        )
+      },
+    )
+    outgoing.on('error', reject)
+    outgoing.end(body)
+  })
+}
+
+function parse(text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return {}
+  }
+}
