@@ -17,6 +17,8 @@ export interface ClientStore {
   lock(id: string): Promise<Client | undefined>
   /** @returns all clients, by id */
   list(): Promise<readonly Client[]>
+  /** @returns the ids of clients that have scopes of a resource, or serve it */
+  namingResource(resourceId: string): Promise<readonly string[]>
   /** @returns false when the id is taken */
   insert(fields: ClientFields): Promise<boolean>
   /** @returns false when there is no such client */
@@ -45,6 +47,17 @@ export function createClientStore({ unit, now }: { unit: UnitOfWork; now: () => 
       const db = await unit.read()
       const rows = await db.selectFrom('clients').selectAll().orderBy('id').execute()
       return rows.map(toClient)
+    },
+
+    async namingResource(resourceId) {
+      const db = await unit.read()
+      const rows = await db
+        .selectFrom('clients')
+        .select('id')
+        .where(sql<boolean>`jsonb_exists(scopes, ${resourceId}) or ${resourceId} = any(serves)`)
+        .orderBy('id')
+        .execute()
+      return rows.map(({ id }) => id)
     },
 
     async insert(fields) {

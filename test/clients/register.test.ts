@@ -160,10 +160,11 @@ describe('clients', () => {
     expect(await rooms.register.rotateSecret('keyed', 'operator')).toEqual({ ok: false, reason: 'no-secret' })
   })
 
-  it('leaves one live secret when two rotations run at once', async () => {
+  it('leaves one live secret when many rotations run at once', async () => {
     await addBilling()
-    const both = await Promise.all([1, 2].map(() => rooms.register.rotateSecret('billing', 'operator')))
-    const opening = await Promise.all(both.map((one) => rooms.verify('billing', one.ok ? one.secret : '')))
+    const rotations = Array.from({ length: 8 }, () => rooms.register.rotateSecret('billing', 'operator'))
+    const made = await Promise.all(rotations)
+    const opening = await Promise.all(made.map((one) => rooms.verify('billing', one.ok ? one.secret : '')))
     expect(opening.filter(Boolean)).toHaveLength(1)
   })
 
