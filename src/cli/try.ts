@@ -1,0 +1,49 @@
+// try m2m, try login: the tour, told step by step.
+import type { Command } from 'commander'
+import { examples, wantsJson } from './command.ts'
+import type { Output } from './output.ts'
+
+export interface TryOptions {
+  /** a line of the story; silent when the caller wants JSON */
+  readonly say: (line: string) => void
+  /** go ahead on a database that is not the embedded one */
+  readonly yes: boolean
+}
+
+/** Tells a story. @returns what came of it, for those who asked for JSON */
+export type TryStory<Options extends TryOptions = TryOptions> = (options: Options) => Promise<object>
+
+/** `browser`: print a URL to open, instead of walking through the forms */
+export type TryLoginOptions = TryOptions & { readonly browser: boolean }
+
+/** Adds the `try` commands. */
+export function addTryCommands(
+  program: Command,
+  { tryM2m, tryLogin, output }: { tryM2m: TryStory; tryLogin: TryStory<TryLoginOptions>; output: Output },
+): void {
+  const group = program.command('try').description('see Gatehouse at work, each step with its curl command')
+  const tell = async (command: Command, story: (say: (line: string) => void) => Promise<object>) => {
+    const json = wantsJson(command)
+    const result = await story((line) => (json ? undefined : output.out(`${line}\n`)))
+    if (json) output.out(`${JSON.stringify(result, null, 2)}\n`)
+  }
+
+  group
+    .command('m2m')
+    .description('a service gets a token and calls the demo API through the gateway')
+    .option('-y, --yes', 'also with a database that is not the embedded one')
+    .addHelpText('after', examples('try m2m'))
+    .action((options: { yes?: boolean }, command: Command) =>
+      tell(command, (say) => tryM2m({ say, yes: options.yes === true })),
+    )
+
+  group
+    .command('login')
+    .description('a person logs in to an app and lets it act for her')
+    .option('--browser', 'print a URL and let me log in myself')
+    .option('-y, --yes', 'also with a database that is not the embedded one')
+    .addHelpText('after', examples('try login', 'try login --browser'))
+    .action((options: { yes?: boolean; browser?: boolean }, command: Command) =>
+      tell(command, (say) => tryLogin({ say, yes: options.yes === true, browser: options.browser === true })),
+    )
+}
