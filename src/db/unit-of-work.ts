@@ -71,6 +71,18 @@ async function finish(unit: Unit, outcome: 'commit' | 'roll back'): Promise<void
   // A transaction that could not be opened has thrown in the work itself, where the error belongs.
   const transaction = await unit.transaction?.catch(() => undefined)
   if (!transaction) return
-  if (outcome === 'commit') await transaction.commit().execute()
-  else await transaction.rollback().execute()
+  if (outcome === 'roll back') {
+    await transaction.rollback().execute()
+    return
+  }
+  try {
+    await transaction.commit().execute()
+  } catch (error) {
+    // Kysely gives the connection back only with the rollback.
+    await transaction
+      .rollback()
+      .execute()
+      .catch(() => undefined)
+    throw error
+  }
 }
