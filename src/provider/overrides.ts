@@ -15,6 +15,7 @@ export function applyOverrides(provider: Provider, parts: ProviderParts, jwts: O
   compareSecretsByHash(provider, parts)
   mintOurOwnIds(provider, parts)
   seeReplaysOnce(provider, parts)
+  varyPortsOfAddressesOnly(provider)
   pinUrls(provider)
   limitParameters(provider)
   keepOpenIdScopes(provider)
@@ -51,6 +52,22 @@ function mintOurOwnIds(provider: Provider, { tokens: { families } }: ProviderPar
 function seeReplaysOnce(provider: Provider, { tokens: { replays } }: ProviderParts): void {
   loose(provider.ReplayDetection).unique = (issuer: string, jti: string, exp: number) =>
     replays.firstUse(issuer, jti, new Date(exp * 1000))
+}
+
+/**
+ * A native app may ask for any port, but of a loopback address: what `localhost` means is up to the device (RFC 8252 sections
+ * 7.3 and 8.3). The library lets it vary there, too.
+ */
+function varyPortsOfAddressesOnly(provider: Provider): void {
+  const { prototype } = loose(provider.Client)
+  const lists = { redirectUriAllowed: 'redirectUris', postLogoutRedirectUriAllowed: 'postLogoutRedirectUris' } as const
+  for (const [method, list] of Object.entries(lists)) {
+    const original = prototype[method] as (uri: string) => boolean
+    prototype[method] = function (this: Record<typeof list, string[] | undefined>, uri: string) {
+      if (URL.parse(uri)?.hostname === 'localhost') return this[list]?.includes(uri) ?? false
+      return original.call(this, uri)
+    }
+  }
 }
 
 /** The library builds addresses from the Host header; ours come from the issuer alone. */
