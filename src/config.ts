@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
 import { OperatorFault } from './vocabulary/fault.ts'
+import { isLoopback, issuerFault } from './vocabulary/issuer.ts'
 
 export interface Config {
   readonly port: number
@@ -55,7 +56,6 @@ const environment = z.object({
 
 /** The shortest GATEHOUSE_SECRET, in bytes. */
 const SECRET_BYTES = 32
-const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]']
 
 /**
  * @param env usually `process.env`; an empty value counts as absent
@@ -88,7 +88,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     ...(values.DATABASE_URL && secrets.length === 0
       ? ['GATEHOUSE_SECRET is required together with DATABASE_URL; "openssl rand -base64 48" makes a good one']
       : []),
-    ...(values.GATEHOUSE_PROFILE === 'test' && !isLoopback(issuer)
+    ...(values.GATEHOUSE_PROFILE === 'test' && !isLocal(issuer)
       ? ['GATEHOUSE_PROFILE=test is refused with an issuer that is not on this machine']
       : []),
     ...proxies
@@ -102,7 +102,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   return Object.freeze({
     port: values.PORT,
     gatewayPort,
-    hosts: values.HOST ? [values.HOST] : isLoopback(issuer) ? ['127.0.0.1', '::1'] : ['::'],
+    hosts: values.HOST ? [values.HOST] : isLocal(issuer) ? ['127.0.0.1', '::1'] : ['::'],
     issuer,
     databaseUrl: values.DATABASE_URL,
     migrateUrl: values.GATEHOUSE_MIGRATE_URL,
@@ -146,20 +146,17 @@ function writeSecret(path: string): void {
   }
 }
 
-/** @returns whether a URL is on this machine */
-export function isLoopback(url: string): boolean {
-  return URL.canParse(url) && LOOPBACK_NAMES.includes(new URL(url).hostname)
+/** @returns whether the issuer is on this machine */
+export function isLocal(issuer: string): boolean {
+  return URL.canParse(issuer) && isLoopback(new URL(issuer))
 }
 
 function issuerFaults(issuer: string): string[] {
-  const url = URL.parse(issuer)
-  if (!url || !['http:', 'https:'].includes(url.protocol)) return ['GATEHOUSE_ISSUER must be an http or https URL']
-  if (url.origin !== issuer)
-    return ['GATEHOUSE_ISSUER must be an origin only, such as https://login.example.com: no path, query or fragment']
-  if (url.protocol === 'http:' && !isLoopback(issuer)) {
-    return ['GATEHOUSE_ISSUER must begin with https:// unless it is localhost, 127.0.0.1 or [::1]']
-  }
-  return []
+  const fault = issuerFault(issuer)
+  if (fault) return [`GATEHOUSE_ISSUER ${fault}`]
+  return new URL(issuer).origin === issuer
+    ? []
+    : ['GATEHOUSE_ISSUER must be an origin only, such as https://login.example.com: no path']
 }
 
 function isNetwork(text: string): boolean {

@@ -129,10 +129,7 @@ export async function buildRooms({ config, db, log }: { config: Config; db: Open
     unit,
     store: resourceStore,
     audit,
-    clientsNaming: async (id) => {
-      const all = await clientStore.list()
-      return all.filter((client) => id in client.scopes || client.serves.includes(id)).map((client) => client.id)
-    },
+    clientsNaming: clientStore.namingResource,
   })
   const accounts = createAccounts({
     unit,

@@ -60,7 +60,13 @@ export function createAccounts(parts: AccountParts) {
         return account
       }),
 
-    rename: store.rename,
+    /** Changes the name that apps are shown. */
+    rename: (id: string, name: string | undefined, actor: string): Promise<boolean> =>
+      unit.run(async () => {
+        const renamed = await store.rename(id, name)
+        if (renamed) await audit({ kind: 'account.changed', actor, subject: id, detail: { name } })
+        return renamed
+      }),
     disable: (id: string, actor: string) => switchAccount(id, actor, false),
     enable: (id: string, actor: string) => switchAccount(id, actor, true),
 

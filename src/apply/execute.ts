@@ -32,7 +32,7 @@ export interface ApplyParts extends Omit<ReadParts, 'registered'>, PlanParts {
     ): Promise<{ readonly id: string; readonly email: string; readonly name?: string } | undefined>
     /** @returns the new account; undefined when the address is taken */
     add(fields: UserFields, actor: string): Promise<{ readonly id: string } | undefined>
-    rename(accountId: string, name: string | undefined): Promise<unknown>
+    rename(accountId: string, name: string | undefined, actor: string): Promise<unknown>
     makeSetPasswordLink(accountId: string, actor: string): Promise<{ readonly url: string }>
   }
 }
@@ -129,7 +129,7 @@ async function execute(
     case 'user': {
       const known = accountIds.get(step.id)
       if (known !== undefined) {
-        await users.rename(known, step.target.name)
+        await users.rename(known, step.target.name, actor)
         return
       }
       const account = await users.add(step.target, actor)

@@ -2,6 +2,7 @@
 
 export const AUDIT_KINDS = [
   'account.added',
+  'account.changed',
   'account.disabled',
   'account.enabled',
   'account.password-set',

@@ -1,6 +1,6 @@
 // Our clients in the words of RFC 7591, as the engine wants to read them.
 import type { ClientMetadata } from 'oidc-provider'
-import { type Client, hasUsers, isConfidential } from '../clients/client.ts'
+import { type Client, hasUsers, isConfidential, isNativeApp, usesSecret } from '../clients/client.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 
 /** The server's own scopes; every other scope belongs to a resource. */
@@ -14,7 +14,6 @@ export type ClientFacts = Pick<Client, 'kind' | 'firstParty' | 'refresh' | 'scop
  * @returns its metadata; the secret is a placeholder that no token is ever signed or authenticated with
  */
 export function clientMetadata(client: Client, ring: KeyRing): ClientMetadata {
-  const usesSecret = client.authMethod === 'client_secret_basic' || client.authMethod === 'client_secret_post'
   const facts: ClientFacts = {
     kind: client.kind,
     firstParty: client.firstParty,
@@ -29,13 +28,15 @@ export function clientMetadata(client: Client, ring: KeyRing): ClientMetadata {
     token_endpoint_auth_method: client.authMethod,
     // The engine insists on a secret. Ours are known by their hash only, so it gets one that nobody can present: never a
     // constant, which would be a key that everybody knows, and the same for the same client, so that its cache works.
-    ...(usesSecret && { client_secret: ring.keyedHash('client-secret-placeholder', client.id).toString('base64url') }),
+    ...(usesSecret(client) && {
+      client_secret: ring.keyedHash('client-secret-placeholder', client.id).toString('base64url'),
+    }),
     grant_types: grantTypes(client),
     response_types: hasUsers(client) ? ['code'] : [],
     redirect_uris: hasUsers(client) ? [...client.redirectUris] : [],
     post_logout_redirect_uris: [...client.postLogoutRedirectUris],
     response_modes: [...client.responseModes],
-    application_type: isNative(client) ? 'native' : 'web',
+    application_type: isNativeApp(client) ? 'native' : 'web',
     scope: OPENID_SCOPES.join(' '),
     ...(client.jwks && { jwks: { keys: [...client.jwks.keys] } as ClientMetadata['jwks'] }),
     ...(client.jwksUri && { jwks_uri: client.jwksUri }),
@@ -51,11 +52,6 @@ function grantTypes(client: Client): string[] {
       ? ['client_credentials']
       : []),
   ]
-}
-
-/** Native rules (RFC 8252): any port on a loopback redirect, custom schemes. */
-function isNative(client: Client): boolean {
-  return client.kind === 'native' || (client.kind === 'agent' && !isConfidential(client))
 }
 
 /** @returns what we keep on the engine's client */

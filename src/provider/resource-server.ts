@@ -3,7 +3,8 @@ import type { KoaContextWithOIDC, ResourceServer } from 'oidc-provider'
 import { errors } from 'oidc-provider'
 import type { Resource } from '../resources/resource.ts'
 import { allowedScopes, defaultScopes } from '../resources/scope-policy.ts'
-import { factsOf, OPENID_SCOPES } from './client-metadata.ts'
+import { OIDC_SCOPES } from '../vocabulary/oidc-scopes.ts'
+import { factsOf } from './client-metadata.ts'
 import type { ProviderParts } from './parts.ts'
 
 type Deps = Pick<ProviderParts, 'findResource'>
@@ -87,7 +88,7 @@ function applyScopeDefaults(
 }
 
 function apiScopes(scope: string | undefined): string[] {
-  return (scope?.split(' ') ?? []).filter((name) => name !== '' && !(OPENID_SCOPES as readonly string[]).includes(name))
+  return (scope?.split(' ') ?? []).filter((name) => name !== '' && !OIDC_SCOPES.includes(name))
 }
 
 function one(ids: readonly string[], otherwise: string): string {

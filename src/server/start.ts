@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { pendingMigrations } from '../db/migrate.ts'
 import { type Gateway, startGateway } from '../gateway/serve.ts'
+import type { Resource } from '../resources/resource.ts'
 import { cleanUpTry } from '../tour/clean-up.ts'
 import { createDemoApi, DEMO_ROUTES, demoAudience } from '../tour/demo-api.ts'
 import { seedDemo } from '../tour/seed.ts'
@@ -64,7 +65,10 @@ export async function startServer({ config, demo, say, terminal }: StartOptions)
     stops.push(() => drain(listening, draining))
     if (withDemo) {
       await seedDemo(
-        { findResource: rooms.resources.find, addResource: (resource) => rooms.resources.add(resource, 'operator') },
+        {
+          findResource: rooms.resources.find,
+          addResource: (resource: Resource) => rooms.resources.add(resource, 'operator'),
+        },
         config.issuer,
       )
       await cleanUpTry(tourParts(rooms))
