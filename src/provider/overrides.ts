@@ -16,6 +16,7 @@ export function applyOverrides(provider: Provider, parts: ProviderParts, jwts: O
   mintOurOwnIds(provider, parts)
   seeReplaysOnce(provider, parts)
   varyPortsOfAddressesOnly(provider)
+  judgeTypesBeforeModes(provider)
   pinUrls(provider)
   limitParameters(provider)
   keepOpenIdScopes(provider)
@@ -67,6 +68,23 @@ function varyPortsOfAddressesOnly(provider: Provider): void {
       if (URL.parse(uri)?.hostname === 'localhost') return this[list]?.includes(uri) ?? false
       return original.call(this, uri)
     }
+  }
+}
+
+/**
+ * A response type that nobody gets is answered as such (RFC 6749 section 4.1.2.1). The library would first object to the
+ * fragment that goes with it by default.
+ */
+function judgeTypesBeforeModes(provider: Provider): void {
+  const { prototype } = loose(provider.Client)
+  const original = prototype.responseModeAllowed as (
+    mode: string,
+    type: string | undefined,
+    profile: unknown,
+  ) => boolean
+  prototype.responseModeAllowed = function (mode: string, type: string | undefined, profile: unknown) {
+    const supported = (type ?? 'code').split(' ').every((word) => word === 'code')
+    return !supported || original.call(this, mode, type, profile)
   }
 }
 
