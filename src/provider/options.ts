@@ -1,6 +1,7 @@
 // Our choices for the engine, as one plain table. Everything with a default that we would not choose is named here.
+import { decodeJwt } from 'jose'
 import type { Configuration, JWKS, KoaContextWithOIDC } from 'oidc-provider'
-import { interactionPolicy } from 'oidc-provider'
+import { errors, interactionPolicy } from 'oidc-provider'
 import { isConfidential } from '../clients/client.ts'
 import { createFindAccount } from './account.ts'
 import { createAdapterFactory } from './adapter.ts'
@@ -137,6 +138,17 @@ function promptPolicy() {
         (ctx) => ctx.oidc.session?.accountId !== undefined && ctx.oidc.account === undefined,
       ),
     )
+  // The library looks at the hint when a request begins. Somebody else who signs in on its page is an answer to another
+  // question (OpenID Connect Core section 3.1.2.1, id_token_hint).
+  policy.get('login')!.checks.add(
+    new Check('another_account', 'somebody else signed in', (ctx) => {
+      const { result, session, params } = ctx.oidc
+      const hint = params?.id_token_hint
+      if (result?.login && typeof hint === 'string' && decodeJwt(hint).sub !== session?.accountId)
+        throw new errors.LoginRequired('somebody else signed in')
+      return Check.NO_NEED_TO_PROMPT
+    }),
+  )
   const consent = policy.get('consent')!
   consent.checks.remove('native_client_prompt')
   consent.checks.add(
