@@ -24,6 +24,8 @@ export function answerErrors(report: Report): Koa.Middleware {
 
 function answer(ctx: Koa.Context, problem: Problem): void {
   const requestId = String(ctx.state.requestId ?? '')
+  // What was prepared for an answer that never came about, such as the cookie of a session that was not stored.
+  for (const name of ['Set-Cookie', 'Location']) ctx.remove(name)
   ctx.set(problem.headers)
   if (ctx.accepts('json', 'html') === 'html') {
     const words = {

@@ -3,6 +3,7 @@ import type Koa from 'koa'
 import compose from 'koa-compose'
 import Provider from 'oidc-provider'
 import { cacheHeaders } from './cache-headers.ts'
+import { noteFault, throwFaults } from './faults.ts'
 import { formPostPage } from './form-post.ts'
 import { jwtEndpoints } from './jwt-endpoints.ts'
 import { engineOptions } from './options.ts'
@@ -35,10 +36,11 @@ function build(parts: ProviderParts): { provider: Provider; run: Koa.Middleware 
   const provider = new Provider(parts.issuer, engineOptions(parts))
   const jwts = createOwnJwts(parts)
   applyOverrides(provider, parts, jwts)
+  provider.use(throwFaults())
   provider.use(cacheHeaders())
   provider.use(formPostPage())
   provider.use(jwtEndpoints(jwts, parts))
-  provider.on('server_error', (_ctx, error) => parts.onFault(error))
+  provider.on('server_error', noteFault)
   // `middleware` is Koa's own list; the typings hide it.
   const { middleware } = provider as unknown as { middleware: Koa.Middleware[] }
   return { provider, run: compose(middleware) as Koa.Middleware }

@@ -41,8 +41,6 @@ export interface ProviderParts {
     readonly interactions: Interactions
     readonly consents: Consents
   }
-  /** where the engine reports faults of its own */
-  readonly onFault: (error: unknown) => void
 }
 
 /** Lifetimes in seconds (DESIGN: defaults). */

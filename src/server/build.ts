@@ -46,7 +46,6 @@ export function buildServer({
     verifySecret: rooms.clients.verifySecret,
     tokens: rooms.tokens,
     sessions: rooms.sessions,
-    onFault: (error) => log.error({ err: error }, 'protocol engine failed'),
   })
   const app = createApp({
     issuer: config.issuer,
