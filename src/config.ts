@@ -1,6 +1,6 @@
 // Reads the environment once, as one table, and reports every fault together. Only the roof sees the result.
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
@@ -31,10 +31,12 @@ const port = z.coerce
   .min(1, 'must be from 1 to 65535')
   .max(65535, 'must be from 1 to 65535')
 
-// Not judged by the rules of web URLs: a socket's address, postgresql://user@/name?host=/folder, has no host in its place.
-const postgresUrl = z.string().regex(/^postgres(ql)?:\/\/\S+$/, {
-  error: 'must look like postgresql://user:password@host:5432/name',
-})
+// A socket's address, postgresql://user@/name?host=/folder, has no host in its place, which the rules of web URLs demand.
+const postgresUrl = z
+  .string()
+  .refine((text) => /^postgres(ql)?:\/\/\S+$/.test(text) && URL.canParse(text.replace('@/', '@socket/')), {
+    error: 'must look like postgresql://user:password@host:5432/name',
+  })
 
 const environment = z.object({
   PORT: port.default(3000),
@@ -63,12 +65,10 @@ const SECRET_BYTES = 32
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
-  const read = environment.safeParse(given)
-  if (!read.success) {
-    throw fault(read.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`))
-  }
-  const values = read.data
-  const issuer = (values.GATEHOUSE_ISSUER ?? `http://localhost:${values.PORT}`).replace(/\/$/, '')
+  // What is wrong by itself does not keep the rest from being looked at: an operator hears of everything in one go.
+  const wrong = environment.safeParse(given).error?.issues ?? []
+  const values = environment.parse(without(given, new Set(wrong.map(({ path }) => String(path[0])))))
+  const issuer = (values.GATEHOUSE_ISSUER ?? new URL(`http://localhost:${values.PORT}`).origin).replace(/\/$/, '')
   const secrets = (values.GATEHOUSE_SECRET ?? '')
     .split(',')
     .map((one) => one.trim())
@@ -79,13 +79,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const gatewayPort = values.GATEHOUSE_GATEWAY_PORT ?? values.PORT + 1
 
   const faults = [
+    ...wrong.map((issue) => `${issue.path.join('.')} ${issue.message}`),
     ...issuerFaults(issuer),
     ...(secrets.some((secret) => Buffer.byteLength(secret) < SECRET_BYTES)
       ? [
           `GATEHOUSE_SECRET needs at least ${SECRET_BYTES} bytes in every entry; "openssl rand -base64 48" makes a good one`,
         ]
       : []),
-    ...(values.DATABASE_URL && secrets.length === 0
+    ...(given.DATABASE_URL && secrets.length === 0
       ? ['GATEHOUSE_SECRET is required together with DATABASE_URL; "openssl rand -base64 48" makes a good one']
       : []),
     ...(values.GATEHOUSE_PROFILE === 'test' && !isLocal(issuer)
@@ -115,35 +116,50 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 }
 
 /**
- * The secrets that wrap the key ring. In embedded mode one is made at first start and kept in a file of mode 0600 beside the
- * data: a copy of that folder opens everything.
+ * The secrets that wrap the key ring, newest first. In embedded mode one is made at first start and kept in a file of mode
+ * 0600 beside the data: a copy of that folder opens everything.
+ * @returns none where none was set or made
  * @throws OperatorFault when the file is there but cannot be used
  */
-export function readSecrets(config: Config): readonly string[] {
-  if (config.secrets.length > 0) return config.secrets
-  const path = join(config.dataDir, 'secret.key')
-  if (!existsSync(path)) {
-    mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
-    writeSecret(path)
-  }
-  const secret = readFileSync(path, 'utf8').trim()
-  if (Buffer.byteLength(secret) < SECRET_BYTES) {
+export function readSecrets({ secrets, dataDir }: Pick<Config, 'secrets' | 'dataDir'>): readonly string[] {
+  if (secrets.length > 0) return secrets
+  const path = secretFile(dataDir)
+  let secret: string
+  try {
+    secret = readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw new OperatorFault(
-      `The secret in ${path} is too short or the file is damaged.`,
-      'Restore the file from a backup.',
+      `The secret in ${path} cannot be read: ${(error as Error).message}.`,
+      'Let the user who starts Gatehouse read the file.',
+      { cause: error },
     )
   }
-  return [secret]
+  if (Buffer.byteLength(secret) >= SECRET_BYTES) return [secret]
+  throw new OperatorFault(
+    `The secret in ${path} is too short: the file is damaged.`,
+    'Restore the file from a backup. Nothing was changed.',
+  )
 }
 
-function writeSecret(path: string): void {
-  try {
-    writeFileSync(path, `${randomBytes(48).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' })
-    chmodSync(path, 0o600)
-  } catch (error) {
-    // Another process that starts at the same moment was first.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
+/**
+ * Makes the secret of an embedded database. Called inside the lock of the key ring.
+ * @returns it, when its file is whole and on the disk: the ring that it wraps must not outlive it
+ */
+export function makeSecret({ dataDir }: Pick<Config, 'dataDir'>): string {
+  const secret = randomBytes(48).toString('base64url')
+  const path = secretFile(dataDir)
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  writeFileSync(`${path}.new`, `${secret}\n`, { mode: 0o600, flush: true })
+  renameSync(`${path}.new`, path)
+  const folder = openSync(dataDir, 'r')
+  fsyncSync(folder)
+  closeSync(folder)
+  return secret
+}
+
+function secretFile(dataDir: string): string {
+  return join(dataDir, 'secret.key')
 }
 
 /** @returns whether the issuer is on this machine */
@@ -156,17 +172,22 @@ function issuerFaults(issuer: string): string[] {
   if (fault) return [`GATEHOUSE_ISSUER ${fault}`]
   return new URL(issuer).origin === issuer
     ? []
-    : ['GATEHOUSE_ISSUER must be an origin only, such as https://login.example.com: no path']
+    : [`GATEHOUSE_ISSUER must be written as an origin, without a path: ${new URL(issuer).origin}`]
 }
 
 function isNetwork(text: string): boolean {
   return ipaddr.isValid(text) || ipaddr.isValidCIDR(text)
 }
 
+function without(given: Readonly<Record<string, string | undefined>>, names: ReadonlySet<string>) {
+  return Object.fromEntries(Object.entries(given).filter(([name]) => !names.has(name)))
+}
+
 function fault(faults: readonly string[]): OperatorFault {
-  const list = faults.length === 1 ? faults[0]! : faults.map((one) => `\n  - ${one}`).join('')
   return new OperatorFault(
-    `The settings are not right: ${list}`,
+    faults.length === 1
+      ? `A setting is not right: ${faults[0]}.`
+      : `${faults.length} settings are not right:${faults.map((one) => `\n  - ${one}`).join('')}`,
     'Change the environment and start again. The README lists every setting.',
   )
 }

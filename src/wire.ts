@@ -9,7 +9,7 @@ import { createClientRegister } from './clients/register.ts'
 import { createClientSecretStore } from './clients/secret-store.ts'
 import { verifySecret } from './clients/secrets.ts'
 import { createClientStore } from './clients/store.ts'
-import { type Config, readSecrets } from './config.ts'
+import { type Config, makeSecret, readSecrets } from './config.ts'
 import { type Connected, checkServer, connect, describePlace } from './db/connect.ts'
 import { type MigrationReport, migrateToLatest } from './db/migrate.ts'
 import { createUnitOfWork } from './db/unit-of-work.ts'
@@ -101,7 +101,12 @@ export type Rooms = Awaited<ReturnType<typeof buildRooms>>
  */
 export async function buildRooms({ config, db, log }: { config: Config; db: OpenDatabase['db']; log: Logger }) {
   const unit = createUnitOfWork(db)
-  const ring = await openKeyRing({ db, secrets: readSecrets(config), now })
+  const ring = await openKeyRing({
+    db,
+    secrets: () => readSecrets(config),
+    makeSecret: () => makeSecret(config),
+    now,
+  })
   const audit = createAudit({ unit, now, requestId: currentRequestId })
 
   const endings = createEndings({ unit, now })

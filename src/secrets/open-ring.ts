@@ -9,29 +9,35 @@ import { createKeyRing, type KeyRing, makeRingKeys, type RingKeys, unwrapRing, w
 const RING_LOCK = 7_142_001
 
 /**
- * @param secrets GATEHOUSE_SECRET, newest first; the first one wraps, the others may still open
+ * @param secrets GATEHOUSE_SECRET, newest first; the first one wraps, the others may still open. Asked inside the lock, for
+ *   of several nodes that start at once on a fresh database one makes it
+ * @param makeSecret makes one for a fresh database that came without
  * @throws OperatorFault when no secret opens the ring, or the ring is missing from a database that is in use
  */
 export async function openKeyRing({
   db,
   secrets,
+  makeSecret,
   now,
 }: {
   db: Db
-  secrets: readonly string[]
+  secrets: () => readonly string[]
+  makeSecret: () => string
   now: () => Date
 }): Promise<KeyRing> {
-  const newest = secrets[0]
-  if (newest === undefined) throw new Error('openKeyRing needs at least one secret')
   const keys = await db.transaction().execute(async (trx) => {
     await sql`select pg_advisory_xact_lock(${RING_LOCK})`.execute(trx)
     const row = await trx.selectFrom('key_ring').select('wrapped').where('id', '=', 1).executeTakeFirst()
-    if (!row) return makeRing(trx, newest, now())
-    const opened = openWithAny(row.wrapped, secrets)
-    if (opened.secret !== newest) {
+    const known = secrets()
+    if (!row) {
+      await refuseUsed(trx)
+      return makeRing(trx, known[0] ?? makeSecret(), now())
+    }
+    const opened = openWithAny(row.wrapped, known)
+    if (opened.secret !== known[0]) {
       await trx
         .updateTable('key_ring')
-        .set({ wrapped: wrapRing(opened.keys, newest), updated_at: now() })
+        .set({ wrapped: wrapRing(opened.keys, known[0]!), updated_at: now() })
         .execute()
     }
     return opened.keys
@@ -39,15 +45,17 @@ export async function openKeyRing({
   return createKeyRing(keys)
 }
 
-async function makeRing(trx: Db, secret: string, now: Date): Promise<RingKeys> {
+async function refuseUsed(trx: Db): Promise<void> {
   const used = await sql<{ used: boolean }>`select exists (select from signing_keys) or exists (select from accounts)
     or exists (select from clients) as used`.execute(trx)
-  if (used.rows[0]?.used) {
-    throw new OperatorFault(
-      'This database is in use but its key ring is missing.',
-      'Restore the row of table key_ring from a backup. Nothing was changed.',
-    )
-  }
+  if (!used.rows[0]?.used) return
+  throw new OperatorFault(
+    'This database is in use but its key ring is missing.',
+    'Restore the row of table key_ring from a backup. Nothing was changed.',
+  )
+}
+
+async function makeRing(trx: Db, secret: string, now: Date): Promise<RingKeys> {
   const keys = makeRingKeys()
   await trx
     .insertInto('key_ring')
@@ -61,8 +69,14 @@ function openWithAny(wrapped: Buffer, secrets: readonly string[]): { keys: RingK
     const keys = unwrapRing(wrapped, secret)
     if (keys) return { keys, secret }
   }
+  if (secrets.length === 0) {
+    throw new OperatorFault(
+      'The secret of this database is missing: GATEHOUSE_SECRET is not set, and secret.key is not in the data folder.',
+      'Restore secret.key from a backup, or set GATEHOUSE_SECRET to what was in it. Nothing was changed.',
+    )
+  }
   throw new OperatorFault(
-    'GATEHOUSE_SECRET does not open the key ring of this database.',
-    'Start with the secret that this database was made with; a list "new,old" changes it. Nothing was changed.',
+    'The secret does not open this database, which was made with another one.',
+    'Set GATEHOUSE_SECRET to that one (the embedded database has it in secret.key in the data folder: then unset GATEHOUSE_SECRET). A list "new,old" changes it. Nothing was changed.',
   )
 }
