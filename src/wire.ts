@@ -73,7 +73,7 @@ async function migrate(config: Config, connected: Connected): Promise<MigrationR
   if (!config.migrateUrl) return migrateToLatest(connected.db, VERSION)
   const migrator = connect(config.migrateUrl, { max: 2 })
   try {
-    await checkServer(migrator.pool, describePlace(config.migrateUrl))
+    await checkServer(migrator.pool, describePlace(config.migrateUrl), 'GATEHOUSE_MIGRATE_URL')
     return await migrateToLatest(migrator.db, VERSION)
   } finally {
     await migrator.close()

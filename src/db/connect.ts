@@ -43,19 +43,19 @@ export function connect(
 
 /**
  * Asks the server for its version, once, at start.
+ * @param setting where the connection comes from, as the operator knows it
  * @throws OperatorFault when the database cannot be reached or is too old
  */
-export async function checkServer(pool: pg.Pool, place: string): Promise<void> {
+export async function checkServer(pool: pg.Pool, place: string, setting = 'DATABASE_URL'): Promise<void> {
   let version: number
   try {
     const answer = await pool.query<{ server_version_num: string }>('show server_version_num')
     version = Math.floor(Number(answer.rows[0]?.server_version_num) / 10_000)
   } catch (error) {
-    throw new OperatorFault(
-      `The database at ${place} cannot be reached: ${describe(error)}.`,
-      'Check DATABASE_URL, that the server runs, and that this machine may connect to it.',
-      { cause: error },
-    )
+    const [what, advice] = explain(error)
+    throw new OperatorFault(`The database at ${place} cannot be used: ${what}.`, `${advice} ${setting}.`, {
+      cause: error,
+    })
   }
   if (version < POSTGRES_FLOOR) {
     throw new OperatorFault(
@@ -72,7 +72,23 @@ export function describePlace(url: string): string {
   return place.startsWith('/') && socket ? `${decodeURIComponent(socket)}${place}` : place
 }
 
-function describe(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(describe).join('; ')
-  return error instanceof Error ? error.message : String(error)
+/** @returns what happened, and the beginning of what to do, which ends with the setting */
+function explain(error: unknown): readonly [string, string] {
+  const { code, message } = error as NodeJS.ErrnoException
+  switch (code) {
+    case 'ECONNREFUSED':
+      return ['nothing listens there', 'Start PostgreSQL there, or correct host and port in']
+    case 'ENOENT':
+      return [message, 'Start PostgreSQL there, or correct the path in']
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return ['no host of that name is known', 'Correct the host in']
+    case '28P01':
+    case '28000':
+      return [message, 'Let the user in (pg_hba.conf of that server), or correct user and password in']
+    case '3D000':
+      return [message, 'Create it ("createdb"), or correct the name at the end of']
+    default:
+      return [/timeout/.test(message) ? 'it does not answer' : message, 'Look whether PostgreSQL runs there, and check']
+  }
 }
