@@ -44,6 +44,7 @@ export function engineOptions(parts: ProviderParts): Configuration {
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
     subjectTypes: ['public'],
     pkce: { required: () => true },
+    extraParams: { code_challenge: checkChallenge },
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
     clientDefaults: { id_token_signed_response_alg: 'RS256' },
     enabledJWA: {
@@ -113,6 +114,12 @@ function cookieNames(secure: boolean) {
         resume: '__Secure-gatehouse-resume',
       }
     : { session: 'gatehouse-session', interaction: 'gatehouse-interaction', resume: 'gatehouse-resume' }
+}
+
+/** S256 gives 43 base64url characters (RFC 7636 section 4.2); the library takes all that could be a verifier. */
+function checkChallenge(_ctx: KoaContextWithOIDC, challenge: string | undefined): void {
+  if (challenge !== undefined && !/^[\w-]{43}$/.test(challenge))
+    throw new errors.InvalidRequest('code_challenge must be the 43 base64url characters that S256 gives')
 }
 
 async function ownTokensOnly(
