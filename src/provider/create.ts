@@ -10,6 +10,7 @@ import { engineOptions } from './options.ts'
 import { applyOverrides } from './overrides.ts'
 import { createOwnJwts } from './own-jwt.ts'
 import type { ProviderParts } from './parts.ts'
+import { refusals } from './refusals.ts'
 
 export interface Engine {
   /** the engine at hand, for the pages of an interaction */
@@ -39,6 +40,7 @@ function build(parts: ProviderParts): { provider: Provider; run: Koa.Middleware 
   provider.use(throwFaults())
   provider.use(cacheHeaders())
   provider.use(formPostPage())
+  provider.use(refusals(parts.issuer))
   provider.use(jwtEndpoints(jwts, parts))
   provider.on('server_error', noteFault)
   // `middleware` is Koa's own list; the typings hide it.
