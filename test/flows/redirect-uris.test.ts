@@ -133,6 +133,7 @@ it('S-028 neither an unknown client nor a bad redirect URI ever redirects, whate
     { scope: 'nosuch' },
     { resource: 'https://nowhere.example.com' },
     { code_challenge: undefined },
+    { code_challenge: 'short' },
     { state: 'x'.repeat(3000) },
     { request: 'e30.e30.' },
     { request_uri: 'https://evil.example/request' },
