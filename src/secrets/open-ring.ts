@@ -76,7 +76,7 @@ function openWithAny(wrapped: Buffer, secrets: readonly string[]): { keys: RingK
     )
   }
   throw new OperatorFault(
-    'The secret does not open this database, which was made with another one.',
-    'Set GATEHOUSE_SECRET to that one (the embedded database has it in secret.key in the data folder: then unset GATEHOUSE_SECRET). A list "new,old" changes it. Nothing was changed.',
+    'GATEHOUSE_SECRET does not open this database, which was made with another one.',
+    'Set it to that one, or unset it where the data folder holds a secret.key. A list "new,old" changes it. Nothing was changed.',
   )
 }
