@@ -1,6 +1,7 @@
 // Is this the person? As slow for an unknown address, a disabled account or one without a password as for a wrong password.
 import type { Account } from './account.ts'
 import { isEmail } from './email.ts'
+import type { Links } from './links.ts'
 import type { Passwords } from './password.ts'
 import type { AccountStore } from './store.ts'
 
@@ -9,17 +10,30 @@ export type Authentication =
   | { readonly ok: false; readonly reason: 'unknown' | 'owner-disabled' }
 
 /**
- * @returns a function from email and password to the account; the reason of a refusal is for the log, never for the caller
+ * @returns a function from email and password to the account; the reason of a refusal is for the log, never for the caller.
+ *   Where it is called inside a unit of work, the account keeps this password and stays enabled until the unit ends.
  */
-export function createAuthenticate({ store, passwords }: { store: AccountStore; passwords: Passwords }) {
+export function createAuthenticate({
+  store,
+  links,
+  passwords,
+}: {
+  store: AccountStore
+  links: Pick<Links, 'endAll'>
+  passwords: Passwords
+}) {
   return async function authenticate(email: string, password: string): Promise<Authentication> {
     const found = isEmail(email.trim()) ? await store.findForSignIn(email) : undefined
-    const fits = await passwords.verify(found?.passwordHash, password)
-    if (!found || !fits) return { ok: false, reason: 'unknown' }
+    const hash = found?.passwordHash
+    const fits = await passwords.verify(hash, password)
+    if (!found || !hash || !fits) return { ok: false, reason: 'unknown' }
     if (found.account.disabledAt) return { ok: false, reason: 'owner-disabled' }
-    if (passwords.isOutdated(found.passwordHash!)) {
-      await store.setPasswordHash(found.account.id, await passwords.hash(password))
-    }
+
+    const better = passwords.isOutdated(hash) ? await passwords.hash(password) : hash
+    // Hashing takes its time. Whoever was disabled or got a new password meanwhile is not let in with the old one.
+    if (!(await store.confirmPassword(found.account.id, hash, better))) return { ok: false, reason: 'unknown' }
+    // Who knows the password needs no link to set one; what lies in a mailbox stops working.
+    await links.endAll(found.account.id)
     return { ok: true, account: found.account }
   }
 }

@@ -1,7 +1,8 @@
 // One-time links: set a password, or make the first administrator. Only the keyed hash of a link's token is kept; looking at
 // a link does not use it up (mail scanners look), and of many who use it at once one succeeds.
 import { randomBytes } from 'node:crypto'
-import { sql } from 'kysely'
+import { type ExpressionBuilder, sql } from 'kysely'
+import type { Schema } from '../db/schema.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 
@@ -12,18 +13,19 @@ const SETUP_LOCK = 7_142_004
 export type LinkPurpose = keyof typeof LIFETIME_SECONDS
 
 export interface OneTimeToken {
+  /** 43 base64url characters, 256 bits */
   readonly token: string
   readonly expiresAt: Date
 }
 
 export interface Links {
-  /** Makes a link; an older one for the same account stops working. */
+  /** Makes a link; older ones of the same account, or older ones for set-up, stop working. */
   make(purpose: LinkPurpose, accountId?: string): Promise<OneTimeToken>
   /** @returns whose link it is, if it can still be used; nothing is used up */
   inspect(purpose: LinkPurpose, token: string): Promise<{ accountId?: string } | undefined>
-  /** Uses a link up, inside the unit of work of what it is used for. @returns undefined when it cannot be used any more */
-  use(purpose: LinkPurpose, token: string): Promise<{ accountId?: string } | undefined>
-  /** Makes every other link of an account unusable, as after its password was set. */
+  /** Uses a link up, inside the unit of work of what it is used for. @returns false when it cannot be used any more */
+  use(purpose: LinkPurpose, token: string): Promise<boolean>
+  /** Makes every unused link of an account unusable, as after its password was set. */
   endAll(accountId: string): Promise<void>
   /** Waits until nobody else is making an administrator by link; lasts as long as the unit of work. */
   lockSetup(): Promise<void>
@@ -31,26 +33,48 @@ export interface Links {
 
 /** @returns the store of one-time links */
 export function createLinks({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRing; now: () => Date }): Links {
-  const key = (token: string) => ring.keyedHash('account-link', token)
+  const usable = (purpose: LinkPurpose, token: string) => (eb: ExpressionBuilder<Schema, 'account_links'>) =>
+    eb.and([
+      eb('token_hash', '=', ring.keyedHash('account-link', token)),
+      eb('purpose', '=', purpose),
+      eb('used_at', 'is', null),
+      eb('expires_at', '>', now()),
+    ])
+
+  /** Waits until nobody else makes a link of this kind, so that the newest is the only one. */
+  const lockMaking = async (accountId?: string) => {
+    if (accountId === undefined) return lockSetup()
+    const db = await unit.write()
+    await db.selectFrom('accounts').select('id').where('id', '=', accountId).forNoKeyUpdate().execute()
+  }
+
+  const lockSetup = async () => {
+    await sql`select pg_advisory_xact_lock(${SETUP_LOCK})`.execute(await unit.write())
+  }
+
   return {
-    async make(purpose, accountId) {
+    lockSetup,
+
+    make(purpose, accountId) {
       const token = randomBytes(32).toString('base64url')
       const expiresAt = new Date(now().getTime() + LIFETIME_SECONDS[purpose] * 1000)
-      await unit.run(async () => {
+      const row = {
+        token_hash: ring.keyedHash('account-link', token),
+        purpose,
+        account_id: accountId ?? null,
+        expires_at: expiresAt,
+        created_at: now(),
+      }
+      return unit.run(async () => {
+        await lockMaking(accountId)
         const db = await unit.write()
-        if (accountId) await db.deleteFrom('account_links').where('account_id', '=', accountId).execute()
         await db
-          .insertInto('account_links')
-          .values({
-            token_hash: key(token),
-            purpose,
-            account_id: accountId ?? null,
-            expires_at: expiresAt,
-            created_at: now(),
-          })
+          .deleteFrom('account_links')
+          .where('account_id', accountId === undefined ? 'is' : '=', row.account_id)
           .execute()
+        await db.insertInto('account_links').values(row).execute()
+        return { token, expiresAt }
       })
-      return { token, expiresAt }
     },
 
     async inspect(purpose, token) {
@@ -58,35 +82,20 @@ export function createLinks({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRi
       const row = await db
         .selectFrom('account_links')
         .select('account_id')
-        .where('token_hash', '=', key(token))
-        .where('purpose', '=', purpose)
-        .where('used_at', 'is', null)
-        .where('expires_at', '>', now())
+        .where(usable(purpose, token))
         .executeTakeFirst()
       return row && { accountId: row.account_id ?? undefined }
     },
 
     async use(purpose, token) {
       const db = await unit.write()
-      const row = await db
-        .updateTable('account_links')
-        .set({ used_at: now() })
-        .where('token_hash', '=', key(token))
-        .where('purpose', '=', purpose)
-        .where('used_at', 'is', null)
-        .where('expires_at', '>', now())
-        .returning('account_id')
-        .executeTakeFirst()
-      return row && { accountId: row.account_id ?? undefined }
+      const query = db.updateTable('account_links').set({ used_at: now() }).where(usable(purpose, token))
+      return (await query.executeTakeFirst()).numUpdatedRows === 1n
     },
 
     async endAll(accountId) {
       const db = await unit.write()
       await db.deleteFrom('account_links').where('account_id', '=', accountId).where('used_at', 'is', null).execute()
-    },
-
-    async lockSetup() {
-      await sql`select pg_advisory_xact_lock(${SETUP_LOCK})`.execute(await unit.write())
     },
   }
 }

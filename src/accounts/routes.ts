@@ -4,66 +4,66 @@ import type Koa from 'koa'
 import type { Csrf } from '../http/csrf.ts'
 import { field, readForm } from '../http/form.ts'
 import { showPage } from '../http/show-page.ts'
+import type { Pages } from '../http/views.ts'
 import type { Accounts } from './create.ts'
 import { LONGEST_PASSWORD } from './password.ts'
 
-/** @returns the routes `/admin/setup` and `/set-password` */
+const SETUP = '/admin/setup'
+const SET_PASSWORD = '/set-password'
+
+/** @returns the routes `/admin/setup` and `/set-password`; a GET changes nothing, for mail scanners follow links */
 export function accountRoutes({ accounts, csrf }: { accounts: Accounts; csrf: Csrf }): Koa.Middleware {
   const router = new Router()
-  const password = (ctx: Koa.Context) => field(ctx, 'password', LONGEST_PASSWORD * 2)
-
-  router.get('/admin/setup', async (ctx) => {
-    const token = tokenOf(ctx.query.token)
-    if (!(await accounts.inspectAdminLink(token))) return expired(ctx, 'setup')
-    showPage(ctx, 'setup', { token, csrf: csrf.issue(ctx, token), action: '/admin/setup' })
+  const formFacts = (ctx: Koa.Context, token: string, action: string) => ({
+    token,
+    csrf: csrf.issue(ctx, token),
+    action,
   })
-
-  router.post('/admin/setup', readForm(), async (ctx) => {
+  const readToken = (ctx: Koa.Context) => {
     const token = tokenOf(field(ctx, 'token'))
     csrf.check(ctx, token, field(ctx, 'csrf'))
-    const person = { email: field(ctx, 'email'), name: field(ctx, 'name'), password: password(ctx) }
-    const outcome = await accounts.useAdminLink(token, person)
-    if (outcome === 'expired') return expired(ctx, 'setup')
-    if (outcome) {
-      const { email, name } = person
-      showPage(
-        ctx,
-        'setup',
-        { token, csrf: csrf.issue(ctx, token), action: '/admin/setup', email, name, errors: outcome },
-        { status: 422 },
-      )
-      return
+    return token
+  }
+  // Room for what is too long, so that its owner hears why it is refused.
+  const readPassword = (ctx: Koa.Context) => field(ctx, 'password', LONGEST_PASSWORD * 2)
+
+  router.get(SETUP, async (ctx) => {
+    const token = tokenOf(ctx.query.token)
+    if (!(await accounts.inspectAdminLink(token))) return showExpired(ctx, 'setup')
+    showPage(ctx, 'setup', formFacts(ctx, token, SETUP))
+  })
+
+  router.post(SETUP, readForm(), async (ctx) => {
+    const token = readToken(ctx)
+    const [email, name] = [field(ctx, 'email'), field(ctx, 'name')]
+    const use = await accounts.useAdminLink(token, { email, name, password: readPassword(ctx) })
+    if (use.outcome === 'expired') return showExpired(ctx, 'setup')
+    if (use.outcome === 'refused') {
+      const page = { ...formFacts(ctx, token, SETUP), email, name, errors: use.faults }
+      return showPage(ctx, 'setup', page, { status: 422 })
     }
     showPage(ctx, 'done', {
       title: 'You are the administrator',
-      what: `Sign in as ${person.email} from now on.`,
+      what: `Sign in as ${email.trim()} from now on.`,
       next: { label: 'See what is here', url: '/' },
     })
   })
 
-  router.get('/set-password', async (ctx) => {
+  router.get(SET_PASSWORD, async (ctx) => {
     const token = tokenOf(ctx.query.token)
     const account = await accounts.inspectSetPasswordLink(token)
-    if (!account) return expired(ctx, 'set-password')
-    showPage(ctx, 'setPassword', { email: account.email, token, csrf: csrf.issue(ctx, token), action: '/set-password' })
+    if (!account) return showExpired(ctx, 'set-password')
+    showPage(ctx, 'setPassword', { ...formFacts(ctx, token, SET_PASSWORD), email: account.email })
   })
 
-  router.post('/set-password', readForm(), async (ctx) => {
-    const token = tokenOf(field(ctx, 'token'))
-    csrf.check(ctx, token, field(ctx, 'csrf'))
-    const account = await accounts.inspectSetPasswordLink(token)
-    const outcome = await accounts.useSetPasswordLink(token, password(ctx))
-    if (outcome === 'expired' || !account) return expired(ctx, 'set-password')
-    if (outcome) {
-      const page = {
-        email: account.email,
-        token,
-        csrf: csrf.issue(ctx, token),
-        action: '/set-password',
-        error: outcome.password,
-      }
-      showPage(ctx, 'setPassword', page, { status: 422 })
-      return
+  router.post(SET_PASSWORD, readForm(), async (ctx) => {
+    const token = readToken(ctx)
+    const use = await accounts.useSetPasswordLink(token, readPassword(ctx))
+    if (use.outcome === 'expired') return showExpired(ctx, 'set-password')
+    if (use.outcome === 'refused') {
+      const email = use.account?.email ?? ''
+      const page = { ...formFacts(ctx, token, SET_PASSWORD), email, error: use.faults.password }
+      return showPage(ctx, 'setPassword', page, { status: 422 })
     }
     // Nobody is signed in by a link: the password is there to be used.
     showPage(ctx, 'done', {
@@ -75,7 +75,7 @@ export function accountRoutes({ accounts, csrf }: { accounts: Accounts; csrf: Cs
   return router.routes() as unknown as Koa.Middleware
 }
 
-function expired(ctx: Koa.Context, purpose: 'setup' | 'set-password'): void {
+function showExpired(ctx: Koa.Context, purpose: Pages['linkExpired']['purpose']): void {
   showPage(ctx, 'linkExpired', { purpose }, { status: 410 })
 }
 

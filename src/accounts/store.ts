@@ -1,6 +1,6 @@
-// The tables of accounts and of their one-time links: rows in, accounts out.
-import type { Selectable } from 'kysely'
-import type { AccountsTable } from '../db/schema.ts'
+// The table of accounts: rows in, accounts out.
+import type { ExpressionBuilder, Selectable } from 'kysely'
+import type { AccountsTable, Schema } from '../db/schema.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { Account } from './account.ts'
 import { emailKey } from './email.ts'
@@ -24,6 +24,12 @@ export interface AccountStore {
   /** @returns the account, or undefined when the address is taken */
   insert(account: NewAccount): Promise<Account | undefined>
   setPasswordHash(id: string, hash: string): Promise<boolean>
+  /**
+   * Holds an account for the rest of the unit of work, if it still has this password hash and is not disabled, and puts a
+   * `better` hash of the same password in its place. @returns false when it is not so any more
+   */
+  confirmPassword(id: string, hash: string, better: string): Promise<boolean>
+  /** @returns false when there was nothing to change */
   setDisabled(id: string, disabledAt: Date | undefined): Promise<boolean>
   rename(id: string, name: string | undefined): Promise<boolean>
   remove(id: string): Promise<boolean>
@@ -35,10 +41,7 @@ export function createAccountStore({ unit, now }: { unit: UnitOfWork; now: () =>
     const db = await unit.read()
     return db.selectFrom('accounts').selectAll().where(column, '=', value).executeTakeFirst()
   }
-  const update = async (
-    id: string,
-    change: Partial<Pick<AccountsTable, 'name' | 'password_hash'>> & { disabled_at?: Date | null },
-  ) => {
+  const update = async (id: string, change: Partial<Pick<AccountsTable, 'name' | 'password_hash'>>) => {
     const db = await unit.write()
     const result = await db
       .updateTable('accounts')
@@ -64,10 +67,8 @@ export function createAccountStore({ unit, now }: { unit: UnitOfWork; now: () =>
 
     async hasAdmin() {
       const db = await unit.read()
-      return (
-        (await db.selectFrom('accounts').select('id').where('role', '=', 'admin').limit(1).executeTakeFirst()) !==
-        undefined
-      )
+      const admin = await db.selectFrom('accounts').select('id').where('role', '=', 'admin').limit(1).executeTakeFirst()
+      return admin !== undefined
     },
 
     async insert({ id, email, name, role, passwordHash }) {
@@ -91,7 +92,29 @@ export function createAccountStore({ unit, now }: { unit: UnitOfWork; now: () =>
     },
 
     setPasswordHash: (id, hash) => update(id, { password_hash: hash }),
-    setDisabled: (id, disabledAt) => update(id, { disabled_at: disabledAt ?? null }),
+
+    async confirmPassword(id, hash, better) {
+      const db = await unit.write()
+      const still = (eb: ExpressionBuilder<Schema, 'accounts'>) =>
+        eb.and([eb('id', '=', id), eb('password_hash', '=', hash), eb('disabled_at', 'is', null)])
+      if (better === hash) {
+        return (await db.selectFrom('accounts').select('id').where(still).forShare().executeTakeFirst()) !== undefined
+      }
+      const change = { password_hash: better, updated_at: now() }
+      return (await db.updateTable('accounts').set(change).where(still).executeTakeFirst()).numUpdatedRows === 1n
+    },
+
+    async setDisabled(id, disabledAt) {
+      const db = await unit.write()
+      const result = await db
+        .updateTable('accounts')
+        .set({ disabled_at: disabledAt ?? null, updated_at: now() })
+        .where('id', '=', id)
+        .where('disabled_at', disabledAt ? 'is' : 'is not', null)
+        .executeTakeFirst()
+      return result.numUpdatedRows === 1n
+    },
+
     rename: (id, name) => update(id, { name: name ?? null }),
 
     async remove(id) {

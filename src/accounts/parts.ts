@@ -1,0 +1,38 @@
+// What the room of people is handed by the roof, and what its acts share.
+import type { Audit } from '../audit/entry.ts'
+import type { UnitOfWork } from '../db/unit-of-work.ts'
+import type { KeyRing } from '../secrets/key-ring.ts'
+import type { Account } from './account.ts'
+import type { Links } from './links.ts'
+import type { Passwords } from './password.ts'
+import type { IsBreached } from './password-policy.ts'
+import type { AccountStore } from './store.ts'
+
+export interface AccountParts {
+  readonly unit: UnitOfWork
+  readonly ring: KeyRing
+  readonly audit: Audit
+  readonly now: () => Date
+  /** Ends everything that hangs on an account: sessions, grants, tokens; part of the same unit of work. */
+  readonly endAccount: (
+    accountId: string,
+    reason: 'account-disabled' | 'password-changed' | 'account-removed',
+  ) => Promise<void>
+  /** Asks a list of breached passwords; none is asked without it. */
+  readonly isBreached?: IsBreached
+}
+
+/** What each act on an account works with. */
+export interface ActParts extends Omit<AccountParts, 'ring' | 'now'> {
+  readonly store: AccountStore
+  readonly links: Links
+  readonly passwords: Passwords
+}
+
+/** What a form got wrong, by field. */
+export type FieldFaults = Readonly<Partial<Record<'email' | 'name' | 'password', string>>>
+
+/** What came of using a link: it did its work, cannot be used any more, or is still good and the form is not. */
+export type LinkUse =
+  | { readonly outcome: 'done' | 'expired' }
+  | { readonly outcome: 'refused'; readonly faults: FieldFaults; readonly account?: Account }
