@@ -28,6 +28,8 @@ export function createAdapterFactory(parts: ProviderParts): (model: string) => A
   return (model) => ({ ...refuseAll(model), ...make[model]?.() }) as Adapter
 }
 
+const AUTHENTICATING = new Set(['token', 'introspection', 'revocation'])
+
 /** Models of features that are switched off: reading finds nothing, writing is a fault of ours. */
 function refuseAll(model: string): Adapter {
   const refuse = async () => {
@@ -45,11 +47,14 @@ function refuseAll(model: string): Adapter {
   }
 }
 
-function clients({ findClient, ring }: ProviderParts): Partial<Adapter> {
+function clients({ findClient, verifySecret, ring }: ProviderParts): Partial<Adapter> {
   return {
     async find(id) {
       const client: Client | undefined = await findClient(id)
-      return client && !client.disabledAt ? (clientMetadata(client, ring) as AdapterPayload) : undefined
+      if (client && !client.disabledAt) return clientMetadata(client, ring) as AdapterPayload
+      // As much work as for a wrong secret, so that time does not tell which clients there are.
+      if (AUTHENTICATING.has(routeAtHand() ?? '')) await verifySecret(id, '')
+      return undefined
     },
   }
 }
