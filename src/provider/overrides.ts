@@ -23,10 +23,17 @@ export function applyOverrides(provider: Provider, parts: ProviderParts, jwts: O
   acceptApiTokensAtUserinfo(provider, jwts)
 }
 
-/** Secrets are in a table of their own, several per client, as keyed hashes. */
+/**
+ * Secrets are in a table of their own, several per client, as keyed hashes. The library takes them in the header and in the
+ * body alike; ours come by the way that the client is registered for.
+ */
 function compareSecretsByHash(provider: Provider, { verifySecret }: ProviderParts): void {
-  loose(provider.Client).prototype.compareClientSecret = function (this: { clientId: string }, presented: string) {
-    return verifySecret(this.clientId, presented)
+  loose(provider.Client).prototype.compareClientSecret = async function (
+    this: { clientId: string; clientAuthMethod: string },
+    presented: string,
+  ) {
+    const way = contextOf(provider)?.get('Authorization') ? 'client_secret_basic' : 'client_secret_post'
+    return (await verifySecret(this.clientId, presented)) && way === this.clientAuthMethod
   }
 }
 
