@@ -1,4 +1,5 @@
-// How long others may keep what the engine publishes: keys and metadata for a short, stated time.
+// How long others may keep what the engine publishes: keys and metadata for a short, stated time,
+// answers to a caller not at all.
 import type { Middleware } from 'koa'
 import { LIFETIMES } from './parts.ts'
 
@@ -8,6 +9,7 @@ const PUBLIC = new Set(['/jwks', '/.well-known/openid-configuration', '/.well-kn
 export function cacheHeaders(): Middleware {
   return async (ctx, next) => {
     await next()
+    if (ctx.path === '/revoke') ctx.set('Cache-Control', 'no-store') // the library says so everywhere but here
     if (PUBLIC.has(ctx.path) && ctx.status === 200) ctx.set('Cache-Control', `public, max-age=${LIFETIMES.jwksCache}`)
   }
 }
