@@ -39,7 +39,13 @@ export function createAccounts(parts: AccountParts) {
         return account
       }),
 
-    rename: store.rename,
+    /** Changes the name that apps are shown. @returns false when there is no such person */
+    rename: (id: string, name: string | undefined, actor: string): Promise<boolean> =>
+      unit.run(async () => {
+        if (!(await store.rename(id, name))) return false
+        await audit({ kind: 'account.changed', actor, subject: id, detail: { name } })
+        return true
+      }),
 
     /** Ends what a person has open and lets nothing new begin. @returns false when the person was disabled before */
     disable: (id: string, actor: string): Promise<boolean> =>
