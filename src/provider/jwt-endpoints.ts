@@ -23,6 +23,7 @@ export function jwtEndpoints(jwts: OwnJwts, { audit }: Pick<ProviderParts, 'audi
       }
       ctx.status = 200
       ctx.body = ''
+      ctx.remove('Content-Type') // left over from the refusal, which was JSON
     }
   }
 
