@@ -1,5 +1,6 @@
-// Which methods each endpoint takes. The library answers 404 for the others; a caller deserves to hear that the address is
-// right and the method is not.
+// Which methods each endpoint takes, and that each has one address. For the wrong method the library answers 404; a caller
+// deserves to hear that the address is right and the method is not. For `/TOKEN/` it answers like for `/token`, past
+// everything that goes by the path: methods, cache headers, rules of proxies.
 import type Koa from 'koa'
 import { Problem } from './problem.ts'
 
@@ -15,10 +16,15 @@ const METHODS: readonly [RegExp, readonly string[]][] = [
   [/^\/$/, ['GET', 'HEAD']],
 ]
 
-/** @returns middleware that answers 405 with `Allow` */
+const methodsOf = (path: string) => METHODS.find(([pattern]) => pattern.test(path))?.[1]
+
+/** @returns middleware that answers 405 with `Allow`, and 404 for an endpoint's address in another spelling */
 export function methods(): Koa.Middleware {
   return (ctx, next) => {
-    const allowed = METHODS.find(([path]) => path.test(ctx.path))?.[1]
+    const allowed = methodsOf(ctx.path)
+    if (!allowed && methodsOf(ctx.path.toLowerCase().replace(/\/$/, ''))) {
+      throw new Problem(404, 'not_found', 'Nothing is at this address.')
+    }
     if (allowed && !allowed.includes(ctx.method)) {
       throw new Problem(405, 'method_not_allowed', `Use ${allowed[0]} for this address.`, {
         headers: { Allow: allowed.join(', ') },
