@@ -111,8 +111,13 @@ const PARAMETER_LIMITS: Record<string, number> = {
   token: 16_384,
 }
 const OTHER_LIMIT = 2048
+/** Most values of a parameter that may be repeated (`resource`): each costs a look-up. */
+const MOST_VALUES = 20
 
-/** One long scope or state must not cost work (CVE-2026-4634): parameters are measured as soon as they are read. */
+/**
+ * One long scope or state must not cost work (CVE-2026-4634), nor one that no database keeps: parameters are measured as soon
+ * as they are read.
+ */
 function limitParameters(provider: Provider): void {
   const kept = new WeakMap<object, Record<string, unknown>>()
   Object.defineProperty(loose(provider.OIDCContext as never).prototype, 'params', {
@@ -122,17 +127,20 @@ function limitParameters(provider: Provider): void {
     },
     set(this: object, params: Record<string, unknown>) {
       for (const [name, value] of Object.entries(params)) {
-        const longest = Math.max(...[value].flat().map((one) => (typeof one === 'string' ? one.length : 0)), 0)
-        if (longest > (PARAMETER_LIMITS[name] ?? OTHER_LIMIT)) throw tooLong(name)
+        const texts = [value].flat().filter((one) => typeof one === 'string')
+        const longest = PARAMETER_LIMITS[name] ?? OTHER_LIMIT
+        if (texts.some((text) => text.length > longest)) throw refused(`${name} is too long`)
+        if (texts.length > MOST_VALUES) throw refused(`${name} is given too often`)
+        if (texts.some((text) => text.includes('\0'))) throw refused(`${name} has a character that is not allowed`)
       }
       kept.set(this, params)
     },
   })
 }
 
-function tooLong(name: string): Error {
-  const error = new errors.InvalidRequest(`${name} is too long`)
-  // An answer by redirect would carry the long value on.
+function refused(why: string): Error {
+  const error = new errors.InvalidRequest(why)
+  // An answer by redirect would carry the value on.
   return Object.assign(error, { allow_redirect: false })
 }
 
