@@ -3,13 +3,19 @@
 import type { Middleware } from 'koa'
 import { LIFETIMES } from './parts.ts'
 
-const PUBLIC = new Set(['/jwks', '/.well-known/openid-configuration', '/.well-known/oauth-authorization-server'])
+/** What everybody may read and keep. */
+export const PUBLIC_PATHS = new Set([
+  '/jwks',
+  '/.well-known/openid-configuration',
+  '/.well-known/oauth-authorization-server',
+])
 
 /** @returns middleware for `provider.use` */
 export function cacheHeaders(): Middleware {
   return async (ctx, next) => {
     await next()
     if (ctx.path === '/revoke') ctx.set('Cache-Control', 'no-store') // the library says so everywhere but here
-    if (PUBLIC.has(ctx.path) && ctx.status === 200) ctx.set('Cache-Control', `public, max-age=${LIFETIMES.jwksCache}`)
+    if (PUBLIC_PATHS.has(ctx.path) && ctx.status === 200)
+      ctx.set('Cache-Control', `public, max-age=${LIFETIMES.jwksCache}`)
   }
 }

@@ -6,6 +6,7 @@ import { cacheHeaders } from './cache-headers.ts'
 import { noteFault, throwFaults } from './faults.ts'
 import { formPostPage } from './form-post.ts'
 import { jwtEndpoints } from './jwt-endpoints.ts'
+import { nullOrigin } from './null-origin.ts'
 import { engineOptions } from './options.ts'
 import { applyOverrides } from './overrides.ts'
 import { createOwnJwts } from './own-jwt.ts'
@@ -39,6 +40,7 @@ function build(parts: ProviderParts): { provider: Provider; run: Koa.Middleware 
   applyOverrides(provider, parts, jwts)
   provider.use(throwFaults())
   provider.use(cacheHeaders())
+  provider.use(nullOrigin())
   provider.use(formPostPage())
   provider.use(refusals(parts.issuer))
   provider.use(jwtEndpoints(jwts, parts))
