@@ -39,8 +39,10 @@ export function createPasswords(queue: WorkQueue): Passwords {
     },
 
     isOutdated(encoded) {
-      const [, memory, passes] = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),/.exec(encoded) ?? []
-      return !(Number(memory) >= COST.memoryCost && Number(passes) >= COST.timeCost)
+      // Parameter by parameter: the package writes m, p, t, where the reference implementation writes m, t, p.
+      const [, costs] = /^\$argon2id\$v=19\$([^$]+)\$/.exec(encoded) ?? []
+      const cost = (name: string) => Number(new RegExp(`\\b${name}=(\\d+)`).exec(costs ?? '')?.[1])
+      return !(cost('m') >= COST.memoryCost && cost('t') >= COST.timeCost)
     },
   }
 }
