@@ -1,89 +1,114 @@
 // Login sessions of browsers. The cookie's value is kept as a keyed hash; the `uid` is a name that stays the same when a
-// login changes the cookie's value.
+// login changes the cookie's value, so one session may briefly have several values.
 import { sql } from 'kysely'
-import type { UnitOfWork } from '../db/unit-of-work.ts'
+import type { Db, UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 
 export type SessionPayload = Record<string, unknown> & { uid: string; accountId?: string }
 
 export interface Sessions {
-  save(id: string, payload: SessionPayload, expiresAt: Date): Promise<void>
+  /** Saves a session under a value. @returns false when it was ended since it was read; then it stays so */
+  save(id: string, payload: SessionPayload, expiresAt: Date): Promise<boolean>
+  /** @returns the session of a value, with the authorizations that it has under its other values */
   find(id: string): Promise<SessionPayload | undefined>
   findByUid(uid: string): Promise<SessionPayload | undefined>
   /** Removes one value of a session, as when a login replaces it. */
   destroy(id: string): Promise<void>
   /** Ends the session under all its values, as at sign-out. */
   end(id: string): Promise<void>
-  /** Ends every session of an account. */
+  /** Ends every session of an account, and every sign-in on its way to becoming one. */
   endAll(accountId: string): Promise<void>
 }
+
+// An ended session keeps its row, emptied, until it would have expired: a request that read it before must not save it anew.
+const ENDED = sql<string>`'{}'::jsonb`
+const EMPTIED = { account_id: null, payload: ENDED } as const
 
 /** @returns the store of sessions */
 export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRing; now: () => Date }): Sessions {
   const key = (id: string) => ring.handle('session', id)
-  return {
-    async save(id, payload, expiresAt) {
+
+  /** Saving and ending one session wait for each other, for as long as their units of work last. */
+  const lock = (db: Db, uid: string) =>
+    sql`select pg_advisory_xact_lock(hashtextextended(${`session ${uid}`}, 0))`.execute(db)
+
+  const live = async () => {
+    const db = await unit.read()
+    return db.selectFrom('sessions').where('sessions.expires_at', '>', now()).where('sessions.payload', '<>', ENDED)
+  }
+
+  const change = (id: string, work: (db: Db, uid: string) => Promise<unknown>) =>
+    unit.run(async () => {
       const db = await unit.write()
-      // Two tabs may save the same session at once, each knowing only its own client: for the same account their
-      // authorizations are merged instead of the later one winning.
-      await sql`insert into sessions (id_hash, uid, account_id, payload, expires_at)
-        values (${key(id)}, ${payload.uid}, ${payload.accountId ?? null}, ${JSON.stringify(payload)}, ${expiresAt})
-        on conflict (id_hash) do update set
-          uid = excluded.uid, account_id = excluded.account_id, expires_at = excluded.expires_at,
-          payload = case when sessions.account_id = excluded.account_id then excluded.payload || jsonb_build_object(
-              'authorizations',
-              coalesce(sessions.payload -> 'authorizations', '{}') || coalesce(excluded.payload -> 'authorizations', '{}'))
-            else excluded.payload end`.execute(db)
-    },
+      const row = await db.selectFrom('sessions').select('uid').where('id_hash', '=', key(id)).executeTakeFirst()
+      if (!row) return
+      await lock(db, row.uid)
+      await work(db, row.uid)
+    })
+
+  return {
+    save: (id, payload, expiresAt) =>
+      unit.run(async () => {
+        const db = await unit.write()
+        await lock(db, payload.uid)
+        // Two tabs may save the same session at once, each knowing only its own client: for the same account their
+        // authorizations are merged instead of the later one winning.
+        const result = await sql`insert into sessions (id_hash, uid, account_id, payload, expires_at)
+          select ${key(id)}, ${payload.uid}, ${payload.accountId ?? null}, ${JSON.stringify(payload)}::jsonb,
+            ${expiresAt}::timestamptz
+          where not exists (select from sessions where uid = ${payload.uid} and payload = ${ENDED})
+          on conflict (id_hash) do update set
+            uid = excluded.uid, account_id = excluded.account_id, expires_at = excluded.expires_at,
+            payload = case when sessions.account_id = excluded.account_id then excluded.payload || jsonb_build_object(
+                'authorizations',
+                coalesce(sessions.payload -> 'authorizations', '{}') || coalesce(excluded.payload -> 'authorizations', '{}'))
+              else excluded.payload end`.execute(db)
+        return result.numAffectedRows === 1n
+      }),
 
     async find(id) {
-      const db = await unit.read()
-      const row = await db
-        .selectFrom('sessions')
-        .select('payload')
-        .where('id_hash', '=', key(id))
-        .where('expires_at', '>', now())
-        .executeTakeFirst()
-      return row?.payload as SessionPayload | undefined
+      const rows = await (await live())
+        .innerJoin('sessions as own', 'own.uid', 'sessions.uid')
+        .where('own.id_hash', '=', key(id))
+        .select(['sessions.id_hash', 'sessions.payload'])
+        .execute()
+      return merge(
+        rows,
+        rows.find((row) => row.id_hash.equals(key(id))),
+      )
     },
 
     async findByUid(uid) {
-      const db = await unit.read()
-      const rows = await db
-        .selectFrom('sessions')
-        .select('payload')
-        .where('uid', '=', uid)
-        .where('expires_at', '>', now())
-        .orderBy('expires_at')
-        .execute()
-      return merge(rows.map((row) => row.payload as SessionPayload))
+      const query = (await live()).select('payload').where('uid', '=', uid)
+      const rows = await query.orderBy('expires_at').execute()
+      return merge(rows, rows.at(-1))
     },
 
-    async destroy(id) {
-      const db = await unit.write()
-      await db.deleteFrom('sessions').where('id_hash', '=', key(id)).execute()
-    },
+    destroy: (id) => change(id, (db) => db.deleteFrom('sessions').where('id_hash', '=', key(id)).execute()),
+    end: (id) => change(id, (db, uid) => db.updateTable('sessions').set(EMPTIED).where('uid', '=', uid).execute()),
 
-    async end(id) {
-      const db = await unit.write()
-      await db
-        .deleteFrom('sessions')
-        .where('uid', 'in', (eb) => eb.selectFrom('sessions').select('uid').where('id_hash', '=', key(id)))
-        .execute()
-    },
-
-    async endAll(accountId) {
-      const db = await unit.write()
-      await db.deleteFrom('sessions').where('account_id', '=', accountId).execute()
-    },
+    endAll: (accountId) =>
+      unit.run(async () => {
+        const db = await unit.write()
+        // First what may become a session, then sessions: of two requests at once, the one that made it is waited for.
+        await db
+          .deleteFrom('interactions')
+          .where(sql`payload -> 'result' -> 'login' ->> 'accountId'`, '=', accountId)
+          .execute()
+        const mine = db.selectFrom('sessions').where('account_id', '=', accountId)
+        for (const { uid } of await mine.select('uid').distinct().orderBy('uid').execute()) await lock(db, uid)
+        await db.updateTable('sessions').set(EMPTIED).where('account_id', '=', accountId).execute()
+      }),
   }
 }
 
-/** One session may briefly have two values, after two logins in two tabs; it is known to every client of either. */
-function merge(payloads: readonly SessionPayload[]): SessionPayload | undefined {
-  const newest = payloads.at(-1)
-  if (!newest) return undefined
-  const same = payloads.filter((payload) => payload.accountId === newest.accountId)
-  const authorizations = Object.assign({}, ...same.map((payload) => payload.authorizations ?? {}))
-  return { ...newest, authorizations }
+/** One session may have two values for a while, after two logins in two tabs; it is known to every client of either. */
+function merge(rows: readonly { payload: object }[], chosen: { payload: object } | undefined) {
+  if (!chosen) return undefined
+  const session = chosen.payload as SessionPayload
+  const same = rows
+    .map((row) => row.payload as SessionPayload)
+    .filter(({ accountId }) => accountId === session.accountId)
+  const authorizations = Object.assign({}, ...[...same, session].map((one) => one.authorizations ?? {}))
+  return { ...session, authorizations }
 }

@@ -1,0 +1,144 @@
+// Sessions as rows: what two tabs write at once is kept, and what was ended stays so, whatever is still on its way.
+import { connect } from '../../src/db/connect.ts'
+import { createUnitOfWork, type UnitOfWork } from '../../src/db/unit-of-work.ts'
+import { createKeyRing, makeRingKeys } from '../../src/secrets/key-ring.ts'
+import { createInteractions, type Interactions } from '../../src/sessions/interactions.ts'
+import { createSessions, type SessionPayload, type Sessions } from '../../src/sessions/sessions.ts'
+import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
+
+const HOUR = 3_600_000
+let database: TestDatabase
+let close: () => Promise<void>
+let unit: UnitOfWork
+let sessions: Sessions
+let interactions: Interactions
+let time = Date.now()
+const later = () => new Date(time + HOUR)
+let count = 0
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  const connected = connect(database.connection)
+  close = connected.close
+  unit = createUnitOfWork(connected.db)
+  const parts = { unit, ring: createKeyRing(makeRingKeys()), now: () => new Date(time) }
+  sessions = createSessions(parts)
+  interactions = createInteractions(parts)
+})
+afterAll(async () => {
+  await close()
+  await database.drop()
+})
+
+/** A signed-in session in the store. @returns its cookie value and what was saved */
+async function begin(accountId = 'usr_ada', authorizations: object = {}): Promise<{ id: string; is: SessionPayload }> {
+  count += 1
+  const is = { uid: `uid-${count}`, accountId, loginTs: 1, authorizations }
+  const id = `value-${count}`
+  expect(await sessions.save(id, is, later())).toBe(true)
+  return { id, is }
+}
+
+/** A request that reads a session, lets others read it too, and saves it with one more client. */
+function authorize(id: string, client: string, barrier: Promise<unknown>): Promise<boolean> {
+  return unit.run(async () => {
+    const read = (await sessions.find(id))!
+    await barrier
+    const authorizations = { ...(read.authorizations as object), [client]: { sid: `sid of ${client}` } }
+    return sessions.save(id, { ...read, authorizations }, later())
+  })
+}
+
+it('two apps authorized at once in one browser: neither is lost, 20 pairs', async () => {
+  for (let pair = 0; pair < 20; pair++) {
+    const { id, is } = await begin()
+    const barrier = new Promise((resolve) => setTimeout(resolve, 15))
+    await Promise.all([authorize(id, 'shop', barrier), authorize(id, 'blog', barrier)])
+    const both = { shop: { sid: 'sid of shop' }, blog: { sid: 'sid of blog' } }
+    expect(await sessions.find(id)).toEqual({ ...is, authorizations: both })
+    expect(await sessions.findByUid(is.uid)).toEqual({ ...is, authorizations: both })
+  }
+})
+
+it('a login in each of two tabs leaves two values of one session: each knows the apps of both', async () => {
+  const { is } = await begin('usr_ada', { shop: { sid: '1' } })
+  await sessions.save('second value', { ...is, authorizations: { blog: { sid: '2' } } }, later())
+  const both = { shop: { sid: '1' }, blog: { sid: '2' } }
+  expect((await sessions.find('second value'))?.authorizations).toEqual(both)
+  expect((await sessions.findByUid(is.uid))?.authorizations).toEqual(both)
+})
+
+it('another person in the same browser inherits nothing', async () => {
+  const { id, is } = await begin('usr_ada', { shop: { sid: '1' } })
+  await sessions.save(id, { ...is, accountId: 'usr_bob', authorizations: {} }, later())
+  expect(await sessions.find(id)).toMatchObject({ accountId: 'usr_bob', authorizations: {} })
+  const other = await begin('usr_ada', { shop: { sid: '1' } })
+  await sessions.save('value of bob', { uid: other.is.uid, accountId: 'usr_bob' }, later())
+  expect((await sessions.find('value of bob'))?.authorizations).toEqual({})
+})
+
+it('S-179 a login replaces the value: the old one is nobody', async () => {
+  const { id, is } = await begin()
+  await unit.run(async () => {
+    await sessions.destroy(id)
+    await sessions.save('new value', is, later())
+  })
+  expect(await sessions.find(id)).toBeUndefined()
+  expect(await sessions.find('new value')).toMatchObject({ accountId: 'usr_ada' })
+})
+
+it('S-183 an ended session ends under all its values, and a request that comes late does not bring it back', async () => {
+  const { id, is } = await begin()
+  await sessions.save('a second', is, later())
+  const other = await begin()
+  await sessions.end(id)
+  for (const value of [id, 'a second']) expect(await sessions.find(value)).toBeUndefined()
+  expect(await sessions.findByUid(is.uid)).toBeUndefined()
+  expect(await sessions.save(id, is, later())).toBe(false)
+  // The same person's session under a new value, as a login in another tab would write it.
+  expect(await sessions.save('a third', is, later())).toBe(false)
+  for (const value of [id, 'a second', 'a third']) expect(await sessions.find(value)).toBeUndefined()
+  expect(await sessions.find(other.id)).toBeDefined()
+})
+
+it('S-183 requests on their way while the session ends: it stays ended, 20 times', async () => {
+  for (let round = 0; round < 20; round++) {
+    const { id } = await begin()
+    const ways = Array.from({ length: 4 }, (_, way) => authorize(id, `app-${way}`, Promise.resolve()))
+    await Promise.allSettled([...ways, sessions.end(id)])
+    expect(await sessions.find(id)).toBeUndefined()
+  }
+})
+
+it('S-186 all sessions of an account end, and so does a sign-in that has not become one yet', async () => {
+  const [one, two, bob] = [await begin('usr_eve'), await begin('usr_eve'), await begin('usr_bob')]
+  const login = (accountId: string) => ({ result: { login: { accountId } } })
+  await interactions.save('eve signs in', login('usr_eve'), later())
+  await interactions.save('bob signs in', login('usr_bob'), later())
+  await interactions.save('nobody yet', { params: {} }, later())
+  await sessions.endAll('usr_eve')
+  for (const { id, is } of [one, two]) {
+    expect(await sessions.find(id)).toBeUndefined()
+    expect(await sessions.save(id, is, later())).toBe(false)
+  }
+  expect(await sessions.find(bob.id)).toBeDefined()
+  expect(await interactions.find('eve signs in')).toBeUndefined()
+  expect(await interactions.find('bob signs in')).toBeDefined()
+  expect(await interactions.find('nobody yet')).toBeDefined()
+})
+
+it('S-182 a session is gone at its end, to the second', async () => {
+  const { id, is } = await begin()
+  time += HOUR - 1
+  expect(await sessions.find(id)).toBeDefined()
+  time += 1
+  expect(await sessions.find(id)).toBeUndefined()
+  expect(await sessions.findByUid(is.uid)).toBeUndefined()
+})
+
+it('no value is in the table', async () => {
+  const { id } = await begin()
+  const { rows } = await database.pool().query('select id_hash, uid, payload::text from sessions')
+  expect(rows.length).toBeGreaterThan(0)
+  expect(rows.some((row) => JSON.stringify({ ...row, raw: row.id_hash.toString('utf8') }).includes(id))).toBe(false)
+})
