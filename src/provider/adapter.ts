@@ -61,12 +61,16 @@ function clients({ findClient, verifySecret, ring }: ProviderParts): Partial<Ada
 
 function sessions({ sessions: { sessions }, now }: ProviderParts): Partial<Adapter> {
   return {
-    upsert: (id, payload, expiresIn) =>
-      sessions.save(id, without(payload, 'jti') as SessionPayload, after(now, expiresIn)),
+    async upsert(id, payload, expiresIn) {
+      const saved = await sessions.save(id, without(payload, 'jti') as SessionPayload, after(now, expiresIn))
+      // Signed out while this request was on its way: what it made must not reach anybody.
+      if (!saved) throw new errors.SessionNotFound('session was ended')
+    },
     find: async (id) => given(await sessions.find(id), { jti: id }),
     // Whoever looks a session up by its name gets to know it, but not the value that its cookie carries.
     findByUid: async (uid) => given(await sessions.findByUid(uid), { jti: `~${uid}` }),
-    destroy: (id) => (routeAtHand()?.startsWith('end_session') ? sessions.end(id) : sessions.destroy(id)),
+    // A new value replaces the old one at a login, and where a person leaves one app but stays signed in.
+    destroy: (id) => (isSigningOut() ? sessions.end(id) : sessions.destroy(id)),
   }
 }
 
@@ -200,8 +204,12 @@ function routeAtHand(): string | undefined {
   return Provider.ctx?.oidc.route
 }
 
-function paramsAtHand(): { code?: string } {
-  return (Provider.ctx?.oidc.params ?? {}) as { code?: string }
+function paramsAtHand(): { code?: string; logout?: string } {
+  return (Provider.ctx?.oidc.params ?? {}) as { code?: string; logout?: string }
+}
+
+function isSigningOut(): boolean {
+  return routeAtHand() === 'end_session_confirm' && Boolean(paramsAtHand().logout)
 }
 
 /** Who the audit entry names: the client that calls, else the account of the session. */
