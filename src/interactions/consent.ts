@@ -21,7 +21,7 @@ export async function consentPage(
   ctx: Koa.Context,
   details: InteractionDetails,
 ): Promise<void> {
-  const client = (await parts.findClient(details.clientId))!
+  const { client } = details
   const account = details.session && (await parts.findAccount(details.session.accountId))
   const { asked, groups } = await describeRequest(parts, details)
   const redirect = new URL(String(details.params.redirect_uri))
@@ -60,9 +60,8 @@ export async function allowAccess(
     return
   }
   const { asked } = await describeRequest(parts, details)
-  const locked = await parts.interactions.lock(details.uid)
-  const before = (locked?.result as { consent?: { grantId?: string } } | undefined)?.consent?.grantId
-  const grantId = before ?? (await saveGrant(parts, details, accountId, asked))
+  const before = (await details.claim())?.consent
+  const grantId = before?.grantId ?? (await saveGrant(parts, details, accountId, asked))
   await details.finish({ consent: { grantId } }, { mergeWithLastSubmission: true })
 }
 
@@ -72,18 +71,18 @@ async function saveGrant(
   accountId: string,
   asked: AllowedScopes,
 ): Promise<string> {
+  const { client } = details
   const { Grant } = parts.provider()
   const found = details.grantId ? await Grant.find(details.grantId) : undefined
-  const fits = found?.accountId === accountId && found.clientId === details.clientId
-  const grant = fits ? found : new Grant({ accountId, clientId: details.clientId })
+  const fits = found?.accountId === accountId && found.clientId === client.id
+  const grant = fits ? found : new Grant({ accountId, clientId: client.id })
   if (asked.openid.length > 0) grant.addOIDCScope(asked.openid.join(' '))
   for (const [id, scopes] of Object.entries(asked.resources)) {
     if (scopes.length > 0) grant.addResourceScope(id, scopes.join(' '))
   }
-  const client = await parts.findClient(details.clientId)
   // A public client is asked again each time, so nothing is remembered that nobody would read.
-  if (client && isConfidential(client)) await parts.consents.remember(accountId, details.clientId, asked)
-  await parts.audit({ kind: 'consent.given', actor: accountId, subject: details.clientId, detail: { ...asked } })
+  if (isConfidential(client)) await parts.consents.remember(accountId, client.id, asked)
+  await parts.audit({ kind: 'consent.given', actor: accountId, subject: client.id, detail: { ...asked } })
   return grant.save()
 }
 
@@ -91,7 +90,7 @@ async function describeRequest(
   parts: InteractionParts,
   details: InteractionDetails,
 ): Promise<{ asked: AllowedScopes; groups: PermissionGroup[] }> {
-  const client = (await parts.findClient(details.clientId))!
+  const { client } = details
   const scopes = String(details.params.scope ?? '')
     .split(' ')
     .filter(Boolean)

@@ -2,37 +2,54 @@
 import type Koa from 'koa'
 import type Provider from 'oidc-provider'
 import { errors } from 'oidc-provider'
+import type { Client } from '../clients/client.ts'
 import type { InteractionParts } from './parts.ts'
 
 type EngineResult = Parameters<Provider['interactionResult']>[2]
 
 export interface InteractionDetails {
   readonly uid: string
-  readonly clientId: string
+  readonly client: Client
   /** the stored request; nothing of it is ever read from the page's address */
   readonly params: Readonly<Record<string, unknown>>
   readonly prompt: { readonly name: string }
   readonly session?: { readonly accountId: string }
   readonly grantId?: string
+  /**
+   * Locks the interaction for the rest of the unit of work; of many answers to one page, each waits for the one before.
+   * @returns what was answered before
+   * @throws SessionNotFound when it is over: an answer that comes late must not bring it back
+   */
+  claim(): Promise<{ readonly consent?: { readonly grantId?: string } } | undefined>
   /** Tells the engine the result and sends the browser back to it. */
   finish(result: EngineResult, options?: { mergeWithLastSubmission?: boolean }): Promise<void>
 }
 
 /**
- * @throws SessionNotFound when the interaction is over, expired, or belongs to another browser
+ * @throws SessionNotFound when the interaction is over, expired, or belongs to another browser, or its app is gone
  */
-export async function readInteraction({ provider }: InteractionParts, ctx: Koa.Context): Promise<InteractionDetails> {
+export async function readInteraction(
+  { provider, interactions, findClient }: InteractionParts,
+  ctx: Koa.Context,
+): Promise<InteractionDetails> {
   const engine = provider()
   const found = await engine.interactionDetails(ctx.req, ctx.res)
   // The engine goes by the cookie alone; the page's address must name the same interaction.
   if (found.uid !== ctx.params.uid) throw new errors.SessionNotFound('interaction of another page')
+  const client = await findClient(String(found.params.client_id))
+  if (!client || client.disabledAt) throw new errors.SessionNotFound('client is gone')
   return {
     uid: found.uid,
-    clientId: String(found.params.client_id),
+    client,
     params: found.params,
     prompt: found.prompt,
     session: found.session && { accountId: found.session.accountId },
     grantId: found.grantId,
+    async claim() {
+      const locked = await interactions.lock(found.uid)
+      if (!locked) throw new errors.SessionNotFound('interaction is over')
+      return locked.result as { consent?: { grantId?: string } } | undefined
+    },
     async finish(result, options = { mergeWithLastSubmission: false }) {
       const returnTo = await engine.interactionResult(ctx.req, ctx.res, result, options)
       // 303, so that the browser does not post the password on (RFC 9700 section 4.12).

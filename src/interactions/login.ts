@@ -7,19 +7,18 @@ import { type InteractionDetails, redirectTarget } from './details.ts'
 import type { InteractionParts } from './parts.ts'
 
 /** Shows the sign-in page, at first or after a wrong try. */
-export async function showSignIn(
+export function showSignIn(
   parts: InteractionParts,
   ctx: Koa.Context,
   details: InteractionDetails,
   { email, error, switching }: { email?: string; error?: string; switching?: boolean },
-): Promise<void> {
-  const client = await parts.findClient(details.clientId)
+): void {
   const hint = details.params.login_hint
   showPage(
     ctx,
     'signIn',
     {
-      appName: client?.name ?? details.clientId,
+      appName: details.client.name,
       csrf: parts.csrf.issue(ctx, details.uid),
       action: ctx.path,
       email: email ?? (typeof hint === 'string' && !switching ? hint : undefined),
@@ -35,14 +34,15 @@ export async function signIn(parts: InteractionParts, ctx: Koa.Context, details:
   const email = field(ctx, 'email')
   const verdict = await parts.authenticate(email, field(ctx, 'password', 4096))
   if (!verdict.ok) {
-    await showSignIn(parts, ctx, details, { email, error: WRONG_CREDENTIALS })
+    showSignIn(parts, ctx, details, { email, error: WRONG_CREDENTIALS })
     return
   }
+  await details.claim()
   await parts.audit({
     kind: 'account.signed-in',
     actor: verdict.account.id,
     subject: verdict.account.id,
-    detail: { client: details.clientId },
+    detail: { client: details.client.id },
   })
   await details.finish({ login: { accountId: verdict.account.id, amr: ['pwd'], remember: true } })
 }

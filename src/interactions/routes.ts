@@ -18,11 +18,11 @@ export function interactionRoutes(parts: InteractionParts): Koa.Middleware {
   router.get('/interaction/:uid', async (ctx) => {
     const details = await readInteraction(parts, ctx)
     if (details.prompt.name === 'consent') await consentPage(parts, ctx, details)
-    else await showSignIn(parts, ctx, details, {})
+    else showSignIn(parts, ctx, details, {})
   })
 
   router.get('/interaction/:uid/switch', async (ctx) => {
-    await showSignIn(parts, ctx, await readInteraction(parts, ctx), { switching: true })
+    showSignIn(parts, ctx, await readInteraction(parts, ctx), { switching: true })
   })
 
   const decide: Koa.Middleware = async (ctx) => {
@@ -39,10 +39,11 @@ export function interactionRoutes(parts: InteractionParts): Koa.Middleware {
         return
       case 'cancel':
       case 'deny':
+        await details.claim()
         await parts.audit({
           kind: 'consent.refused',
           actor: details.session?.accountId ?? 'anonymous',
-          subject: details.clientId,
+          subject: details.client.id,
         })
         return details.finish({ error: 'access_denied', error_description: 'the person cancelled' })
       default:
