@@ -3,27 +3,29 @@ import type { Middleware } from 'koa'
 
 const PROGRAMS = new Set(['/token', '/introspect', '/revoke'])
 
-// What the library says of an Authorization header that it cannot read.
-const UNREADABLE = /authorization header/i
+/** What the library calls `invalid_request`, by its words, and what the standards call it. */
+const RENAMED: readonly [RegExp, string][] = [
+  // One that is too short is as wrong as any other (RFC 7636 section 4.6).
+  [/^code_verifier /, 'invalid_grant'],
+  [/^requested grant type is not allowed for this client$/, 'unauthorized_client'], // RFC 6749 section 5.2
+  // Whoever tries to authenticate by this header hears 401 and which scheme to use (the same section).
+  [/authorization header/i, 'invalid_client'],
+]
 
 /** @returns middleware for `provider.use` */
 export function refusals(issuer: string): Middleware {
   return async (ctx, next) => {
     if (!PROGRAMS.has(ctx.path)) return next()
-    // Errors are JSON (RFC 6749 section 5.2), also for a program that says like a browser that it prefers HTML.
+    // Errors are JSON, also for a program that says like a browser that it prefers HTML.
     if (ctx.accepts('json', 'html') === 'html') ctx.req.headers.accept = 'application/json'
     await next()
     const refusal = ctx.body as { error?: string; error_description?: string } | undefined
     if (refusal?.error !== 'invalid_request') return
-    const why = refusal.error_description ?? ''
-    if (why.startsWith('code_verifier ')) {
-      // One that is too short is as wrong as any other (RFC 7636 section 4.6).
-      ctx.body = { ...refusal, error: 'invalid_grant' }
-    } else if (UNREADABLE.test(why)) {
-      // Whoever tries to authenticate by this header hears 401 and which scheme to use.
-      ctx.status = 401
-      ctx.set('WWW-Authenticate', `Basic realm="${issuer}", error="invalid_client"`)
-      ctx.body = { ...refusal, error: 'invalid_client' }
-    }
+    const error = RENAMED.find(([words]) => words.test(refusal.error_description ?? ''))?.[1]
+    if (!error) return
+    ctx.body = { ...refusal, error }
+    if (error !== 'invalid_client') return
+    ctx.status = 401
+    ctx.set('WWW-Authenticate', `Basic realm="${issuer}", error="${error}"`)
   }
 }
