@@ -24,21 +24,26 @@ import { buildRooms, type OpenDatabase, openDatabase, type Rooms, tourParts, VER
 export function commandParts(
   env: Readonly<Record<string, string | undefined>>,
   output: Output,
-  stopped: () => Promise<void>,
+  stopped: Promise<void>,
 ): ProgramParts {
   const withOpen = async <T>(work: (opened: OpenDatabase, rooms: Rooms, config: Config) => Promise<T>): Promise<T> => {
     const config = readConfig(env)
     const log = createLogger(config.logLevel === 'info' ? 'warn' : config.logLevel)
     const opened = await openDatabase(config, { role: 'command', say: () => undefined })
+    const interrupted = stopped.then((): never => {
+      throw new OperatorFault('Interrupted.', 'What was said to be done is done; look before you try again.')
+    })
+    interrupted.catch(() => undefined)
     try {
-      return await work(opened, await buildRooms({ config, db: opened.db, log }), config)
+      const rooms = await buildRooms({ config, db: opened.db, log })
+      return await Promise.race([work(opened, rooms, config), interrupted])
     } finally {
       await opened.close()
     }
   }
   const story =
     <Options extends { yes: boolean; say: (line: string) => void }>(
-      tell: (parts: ReturnType<typeof tourParts>, options: Options) => Promise<object>,
+      tell: (parts: ReturnType<typeof tourParts>, options: Options) => Promise<{ readonly ok: boolean }>,
     ) =>
     (options: Options) =>
       withOpen((_opened, rooms, config) => {
@@ -64,7 +69,7 @@ export function commandParts(
       const say = json ? () => undefined : (line: string) => output.out(`${line}\n`)
       const running = await startServer({ config, demo, say, terminal: output.isTerminal })
       if (json) output.out(`${JSON.stringify({ ready: true, issuer: config.issuer, pid: process.pid })}\n`)
-      await stopped()
+      await stopped
       say('Stopping: requests under way are finished first.')
       await running.stop()
     },
