@@ -4,10 +4,11 @@ import type { Pages } from '../http/views.ts'
 import { DEMO_ROUTES, demoAudience } from '../tour/demo-api.ts'
 import type { OpenDatabase, Rooms } from '../wire.ts'
 
+// `help` is a word, because npx keeps a flag that directly follows the program's name for itself.
 const COMMANDS = [
   { command: 'npx --no gatehouse try m2m', what: 'a service gets a token and calls the demo API' },
   { command: 'npx --no gatehouse try login', what: 'a person signs in, consents, and an app calls the demo API' },
-  { command: 'npx --no gatehouse --help', what: 'every command' },
+  { command: 'npx --no gatehouse help', what: 'every command' },
 ]
 
 /** Prints the announcement of a start. */
