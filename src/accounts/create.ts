@@ -65,9 +65,10 @@ export function createAccounts(parts: AccountParts) {
         return true
       }),
 
-    /** Removes a person and everything that hangs on them. */
+    /** Removes a person and everything that hangs on them. @returns false when there is no such person */
     remove: (id: string): Promise<boolean> =>
       unit.run(async () => {
+        if (!(await store.hold(id))) return false
         await endAccount(id, 'account-removed')
         return store.remove(id)
       }),

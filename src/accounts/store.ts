@@ -23,6 +23,11 @@ export interface AccountStore {
   hasAdmin(): Promise<boolean>
   /** @returns the account, or undefined when the address is taken */
   insert(account: NewAccount): Promise<Account | undefined>
+  /**
+   * Holds an account against every other change until the unit of work ends. Whoever changes an account and its links holds
+   * the account first, or two of them could wait for each other for ever. @returns false when there is none
+   */
+  hold(id: string): Promise<boolean>
   setPasswordHash(id: string, hash: string): Promise<boolean>
   /**
    * Holds an account for the rest of the unit of work, if it still has this password hash and is not disabled, and puts a
@@ -89,6 +94,12 @@ export function createAccountStore({ unit, now }: { unit: UnitOfWork; now: () =>
         .returningAll()
         .executeTakeFirst()
       return toAccount(row)
+    },
+
+    async hold(id) {
+      const db = await unit.write()
+      const query = db.selectFrom('accounts').select('id').where('id', '=', id).forNoKeyUpdate()
+      return (await query.executeTakeFirst()) !== undefined
     },
 
     setPasswordHash: (id, hash) => update(id, { password_hash: hash }),

@@ -111,6 +111,7 @@ it('removing somebody ends what hangs on them, links included', async () => {
   expect(await people.accounts.remove(id)).toBe(true)
   expect(people.ended.at(-1)).toBe(`${id} account-removed`)
   expect(await people.accounts.find(id)).toBeUndefined()
+  expect(await people.accounts.remove(id)).toBe(false)
   expect(await people.accounts.useSetPasswordLink(token, PASSWORD)).toEqual({ outcome: 'expired' })
   expect(await people.accounts.setPassword(id, PASSWORD, 'operator')).toBe('There is no such person.')
 })
