@@ -94,7 +94,7 @@ async function describeRequest(
   const scopes = String(details.params.scope ?? '')
     .split(' ')
     .filter(Boolean)
-  const openid = scopes.filter((scope) => scope in ACCOUNT_SCOPES || scope === 'offline_access')
+  const openid = scopes.filter((scope) => Object.hasOwn(ACCOUNT_SCOPES, scope) || scope === 'offline_access')
   const resources: Record<string, string[]> = {}
   const groups: PermissionGroup[] = []
   for (const id of [details.params.resource ?? []].flat() as string[]) {
