@@ -14,8 +14,12 @@ export function noteFault(ctx: KoaContextWithOIDC, error: unknown): void {
 /** @returns middleware for `provider.use` that throws what the engine has caught */
 export function throwFaults(): Middleware {
   return async (ctx, next) => {
-    await next()
-    if (!noted.has(ctx.req)) return
-    throw noted.get(ctx.req)
+    try {
+      await next()
+    } catch (error) {
+      // After a fault the library still saves the session; where that fails, too, the first one is the cause.
+      throw noted.get(ctx.req) ?? error
+    }
+    if (noted.has(ctx.req)) throw noted.get(ctx.req)
   }
 }
