@@ -1,5 +1,6 @@
 // The engine's auto-submitting page (form_post responses, switching accounts) runs a script. Ours has a button instead.
 import type { Middleware } from 'koa'
+import type { KoaContextWithOIDC } from 'oidc-provider'
 import { showPage } from '../http/show-page.ts'
 
 const MARK = '<title>Submitting Callback</title>'
@@ -10,7 +11,10 @@ export function formPostPage(): Middleware {
     await next()
     if (typeof ctx.body !== 'string' || !ctx.body.includes(MARK)) return
     const { action, fields } = readEnginePage(ctx.body)
-    showPage(ctx, 'formPost', { action, fields }, { status: ctx.status, formAction: [action] })
+    // After a switch of accounts the form leads on to the app, by redirect, if nothing is left to ask.
+    const onward = (ctx as unknown as KoaContextWithOIDC).oidc?.entities.Interaction?.params.redirect_uri
+    const formAction = typeof onward === 'string' ? [action, onward] : [action]
+    showPage(ctx, 'formPost', { action, fields }, { status: ctx.status, formAction })
   }
 }
 
