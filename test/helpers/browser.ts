@@ -20,6 +20,7 @@ export interface Browser {
   request(url: string | URL, init?: RequestInit): Promise<Response>
   /**
    * Fills in the form of a page that has a button with this value, and presses the button.
+   * @param button '' for the only button of a page that has one
    * @param changed values of fields; what is not named keeps the page's value
    */
   press(page: Page, button: string, changed?: Record<string, string>): Promise<Page>
@@ -64,7 +65,7 @@ export function createBrowser(origin: string): Browser {
 
     async press(page, button, changed = {}) {
       const $ = load(page.html)
-      const pressed = $(`button[value="${button}"]`).first()
+      const pressed = button === '' ? $('main button') : $(`button[value="${button}"]`).first()
       if (pressed.length === 0) throw new Error(`no button "${button}" on ${page.url.pathname}:\n${$('main').text()}`)
       const formId = pressed.attr('form')
       const form = formId ? $(`form[id="${formId}"]`) : pressed.closest('form')
