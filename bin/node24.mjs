@@ -23,8 +23,9 @@ export function findNode24() {
 /**
  * Runs Node 24 with `args`, hands signals through, and ends as the child ends.
  * @param {string[]} args
+ * @param {import('node:child_process').StdioOptions} stdio
  */
-export function runOnNode24(args) {
+export function runOnNode24(args, stdio = 'inherit') {
   const node = findNode24()
   if (!node) {
     process.stderr.write(
@@ -34,7 +35,7 @@ export function runOnNode24(args) {
     )
     process.exit(1)
   }
-  const child = spawn(node, args, { stdio: 'inherit' })
+  const child = spawn(node, args, { stdio })
   // A terminal sends Ctrl-C to the whole process group: the child has it already and decides when to end. A signal sent to
   // this process alone is handed on.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {

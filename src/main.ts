@@ -3,19 +3,27 @@ import { processOutput } from './cli/output.ts'
 import { createProgram } from './cli/program.ts'
 import { commandParts } from './commands.ts'
 
-/** Resolves at the first signal to stop; a second one ends the process at once. */
-function stopped(): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = false
-    const stop = () => {
-      if (asked) process.exit(1)
-      asked = true
-      resolve()
-    }
-    process.on('SIGINT', stop)
-    process.on('SIGTERM', stop)
-  })
-}
+/** One Ctrl-C can arrive several times: from the terminal, from npm, and from bin/gatehouse.mjs. Milliseconds. */
+const ONE_PRESS = 500
 
-const output = processOutput(process)
-process.exitCode = await createProgram(commandParts(process.env, output, stopped)).run(process.argv.slice(2))
+/** Resolves at the first signal to stop; one that comes later ends the process at once. */
+const stopped = new Promise<void>((resolve) => {
+  let since: number | undefined
+  const stop = () => {
+    since ??= performance.now()
+    if (performance.now() - since > ONE_PRESS) process.exit(1)
+    resolve()
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
+})
+
+// bin/gatehouse.mjs holds the other end of this channel. Once it was killed, a signal for it reaches nobody, and a new start
+// would find the port taken: so we end with it. The database goes on until the next start adopts it.
+process.on('disconnect', () => process.exit(1))
+process.channel?.unref()
+
+const interrupted = stopped.then(() => true)
+const code = await createProgram(commandParts(process.env, processOutput(process), stopped)).run(process.argv.slice(2))
+process.exitCode = code
+// A command that was interrupted may have left a question on the terminal, which would keep the process waiting.
+if (await Promise.race([interrupted, false])) process.exit(code)
