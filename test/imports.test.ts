@@ -91,7 +91,8 @@ it('the authorizer imports verifier, vocabulary, jose and node: only', () => {
     reached.add(file)
     for (const specifier of specifiersOf(file)) {
       if (specifier.startsWith('.')) follow(resolve(dirname(file), specifier))
-      else if (!specifier.startsWith('node:') && specifier !== 'jose') outside.push(`${relative(SRC, file)}: ${specifier}`)
+      else if (!specifier.startsWith('node:') && specifier !== 'jose')
+        outside.push(`${relative(SRC, file)}: ${specifier}`)
     }
   }
   for (const file of files.filter((path) => roomOf(path) === 'authorizer')) follow(file)

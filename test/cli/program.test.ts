@@ -105,12 +105,13 @@ describe('the command line', () => {
 
     const tryLogin = async ({ say, yes, browser }: { say: (line: string) => void; yes: boolean; browser: boolean }) => {
       say('Once upon a time')
-      return { yes, browser }
+      return { ok: true, yes, browser }
     }
     expect(await run(['try', 'login', '--browser'], { parts: { tryLogin } })).toMatchObject({
       out: 'Once upon a time\n',
     })
     expect((await run(['try', 'login', '--yes', '--json'], { parts: { tryLogin } })).json).toEqual({
+      ok: true,
       yes: true,
       browser: false,
     })
