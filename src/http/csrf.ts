@@ -48,9 +48,11 @@ export function createCsrf({
 
     check(ctx, subject, presented) {
       const from = ctx.get('Origin')
-      // Our pages send no referrer, and with that policy a browser says "null" for the origin of its own forms, too.
-      if (from !== '' && from !== 'null' && from !== origin) throw foreign(`Origin ${from}`)
       const site = ctx.get('Sec-Fetch-Site')
+      // Our pages send no referrer, and with that policy a browser says "null" for the origin of its own forms, too; what it
+      // says of the site then tells them from a sandboxed frame of somebody else.
+      const ours = from === '' || from === origin || (from === 'null' && site === 'same-origin')
+      if (!ours) throw foreign(`Origin ${from}`)
       if (site !== '' && site !== 'same-origin' && site !== 'none') throw foreign(`Sec-Fetch-Site ${site}`)
       const browser = browserOf(ctx)
       if (!browser || presented !== tokenFor(browser, subject)) throw foreign('form token missing or wrong')
