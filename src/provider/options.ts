@@ -142,6 +142,7 @@ function promptPolicy() {
       new Check(
         'account_gone',
         'End-User authentication is required',
+        'login_required',
         (ctx) => ctx.oidc.session?.accountId !== undefined && ctx.oidc.account === undefined,
       ),
     )
