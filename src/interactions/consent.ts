@@ -1,5 +1,6 @@
 // Asking a person whether an app may have access, and remembering the answer.
 import type Koa from 'koa'
+import { errors } from 'oidc-provider'
 import { isConfidential } from '../clients/client.ts'
 import { showPage } from '../http/show-page.ts'
 import type { PermissionGroup } from '../http/views.ts'
@@ -59,6 +60,8 @@ export async function allowAccess(
     ctx.status = 303
     return
   }
+  const account = await parts.findAccount(accountId)
+  if (!account || account.disabledAt) throw new errors.SessionNotFound('account is gone')
   const { asked } = await describeRequest(parts, details)
   const before = (await details.claim())?.consent
   const grantId = before?.grantId ?? (await saveGrant(parts, details, accountId, asked))
