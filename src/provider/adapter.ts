@@ -62,7 +62,11 @@ function clients({ findClient, verifySecret, ring }: ProviderParts): Partial<Ada
 function sessions({ sessions: { sessions }, now }: ProviderParts): Partial<Adapter> {
   return {
     async upsert(id, payload, expiresIn) {
-      const saved = await sessions.save(id, without(payload, 'jti') as SessionPayload, after(now, expiresIn))
+      // The engine knows no lifetime below a second: without this end a session could be prolonged for ever, twice a second.
+      const end =
+        payload.loginTs === undefined ? Infinity : ((payload.loginTs as number) + LIFETIMES.sessionAbsolute) * 1000
+      const expiresAt = new Date(Math.min(after(now, expiresIn).getTime(), end))
+      const saved = await sessions.save(id, without(payload, 'jti') as SessionPayload, expiresAt)
       // Signed out while this request was on its way: what it made must not reach anybody.
       if (!saved) throw new errors.SessionNotFound('session was ended')
     },
