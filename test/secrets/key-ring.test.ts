@@ -69,7 +69,7 @@ describe('in a database', () => {
     const wrapped = await row()
     await expect(open(NEW)).rejects.toMatchObject({
       name: 'OperatorFault',
-      advice: expect.stringContaining('GATEHOUSE_SECRET'),
+      message: expect.stringContaining('GATEHOUSE_SECRET'),
     })
     expect(await row()).toEqual(wrapped)
     expect((await open(OLD)).keyedHash('x', 'y')).toEqual(before)
