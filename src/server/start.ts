@@ -4,6 +4,7 @@ import { sql } from 'kysely'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { pendingMigrations } from '../db/migrate.ts'
+import { startSweeper } from '../db/sweep.ts'
 import { type Gateway, startGateway } from '../gateway/serve.ts'
 import type { Resource } from '../resources/resource.ts'
 import { cleanUpTry } from '../tour/clean-up.ts'
@@ -61,6 +62,7 @@ export async function startServer({ config, demo, say, terminal }: StartOptions)
     const landing = { describe: () => describeLanding({ config, rooms, demo: withDemo, version: VERSION }) }
     const ready = () => isReady(opened, draining)
     const { app } = buildServer({ rooms, log, ready, landing })
+    stops.push(startSweeper({ db: opened.db, now: rooms.now }, (outcome) => reportSweep(log, outcome)).stop)
     const listening = await listen(app.callback(), config.port, config.hosts)
     stops.push(() => drain(listening, draining))
     if (withDemo) {
@@ -91,6 +93,11 @@ function startDemoGateway(config: Config, log: Logger): Promise<Gateway> {
     backend: createDemoApi(),
     log: ({ time, ...entry }) => log.info(entry, 'gateway'),
   })
+}
+
+function reportSweep(log: Logger, outcome: { removed: number } | { error: unknown }): void {
+  if ('error' in outcome) log.warn({ err: outcome.error }, 'expired rows could not be removed')
+  else log.debug(outcome, 'expired rows removed')
 }
 
 /** Readiness turns red before anything closes, so that a load balancer has sent its last request. */
