@@ -41,7 +41,8 @@ export function engineOptions(parts: ProviderParts): Configuration {
     },
     responseTypes: ['code'],
     scopes: [...OPENID_SCOPES],
-    claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
+    // Only logout over a back channel would need `sid`; the library promises it in the metadata unless told otherwise.
+    claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], sid: false as never },
     subjectTypes: ['public'],
     pkce: { required: () => true },
     extraParams: { code_challenge: checkChallenge },
@@ -49,9 +50,10 @@ export function engineOptions(parts: ProviderParts): Configuration {
     clientDefaults: { id_token_signed_response_alg: 'RS256' },
     enabledJWA: {
       clientAuthSigningAlgValues: ['ES256', 'RS256', 'PS256', 'EdDSA'],
-      idTokenSigningAlgValues: ['ES256', 'RS256'],
+      idTokenSigningAlgValues: ['RS256'],
     },
     extraClientMetadata: { properties: ['gatehouse'] },
+    ...(parts.privateAddresses && { fetch: fetchAnywhere }),
     enableHttpPostMethods: false,
     acceptQueryParamAccessTokens: false,
     allowOmittingSingleRegisteredRedirectUri: false,
@@ -104,6 +106,9 @@ export function engineOptions(parts: ProviderParts): Configuration {
     },
   }
 }
+
+/** Without the dispatcher by which the library keeps away from private addresses. */
+const fetchAnywhere: Configuration['fetch'] = (url, options) => fetch(url, { ...options, dispatcher: undefined })
 
 /** `__Host-` where the path is `/`; the engine's two other cookies have paths of their own and get `__Secure-`. */
 function cookieNames(secure: boolean) {

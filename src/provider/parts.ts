@@ -20,6 +20,8 @@ export interface ProviderParts {
   readonly ring: KeyRing
   readonly signingKeys: readonly SigningKey[]
   readonly now: () => Date
+  /** whether requests of ours (for a client's keys) may go to private addresses: in tests only */
+  readonly privateAddresses: boolean
   readonly audit: Audit
   /** @returns the client, disabled ones included */
   readonly findClient: (id: string) => Promise<Client | undefined>

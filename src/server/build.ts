@@ -42,6 +42,7 @@ export function buildServer({
     ring,
     signingKeys: rooms.signingKeys,
     now,
+    privateAddresses: config.profile === 'test',
     audit,
     verifySecret: rooms.clients.verifySecret,
     tokens: rooms.tokens,
