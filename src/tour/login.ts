@@ -5,7 +5,7 @@ import type { ClientFields } from '../clients/client.ts'
 import { type Callback, openCallback } from './callback.ts'
 import { demoAudience } from './demo-api.ts'
 import { createNarrator, type Narrator, pick, shorten, type TourReport } from './narrate.ts'
-import { type Answer, ask, postForm, type TourOptions, type TourParts, tryName } from './parts.ts'
+import { type Answer, ask, postForm, type TourOptions, type TourParts, tryEmail, tryName } from './parts.ts'
 import { signOut, walkPages } from './walk-pages.ts'
 
 export interface LoginOptions extends TourOptions {
@@ -32,7 +32,7 @@ export async function tryLogin(parts: TourParts, { say, keep, browser = false }:
   const narrator = createNarrator(say)
   const callback = await openCallback()
   const id = tryName('web')
-  const person = { email: `${tryName('ada')}@example.com`, password: randomBytes(12).toString('base64url') }
+  const person = { email: tryEmail(), password: randomBytes(12).toString('base64url') }
   try {
     const { secret = '' } = await parts.addClient(webClient(id, callback.url, demoAudience(parts.issuer)))
     await parts.addUser({ ...person, name: 'Ada on tour' })

@@ -25,8 +25,18 @@ export interface TourOptions {
 export const TRY_PREFIX = 'try-'
 
 /** @returns a name that nobody has */
-export function tryName(kind: string): string {
+export function tryName(kind: 'm2m' | 'web' | 'ada'): string {
   return `${TRY_PREFIX}${kind}-${randomBytes(4).toString('hex')}`
+}
+
+/** @returns an address for a person of the tour that nobody has */
+export function tryEmail(): string {
+  return `${tryName('ada')}@example.com`
+}
+
+/** @returns whether the tour made a client of this id, or a person of this address: `try-out` is an operator's own */
+export function isTryName(name: string): boolean {
+  return /^try-(?:(?:m2m|web)-[0-9a-f]{8}|ada-[0-9a-f]{8}@example\.com)$/.test(name)
 }
 
 /** One answer of the server or the gateway. */
