@@ -36,6 +36,9 @@ export function connect(
     lock_timeout: 10_000,
     idle_in_transaction_session_timeout: 15_000,
   })
+  // The pool listens for idle connections only. One that breaks while somebody holds it fails the query at hand; its own
+  // `error` event, unheard, would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   pool.on('error', (error) => options.onLost?.(error))
   const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
   return { db, pool, close: () => db.destroy() }

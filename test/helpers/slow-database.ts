@@ -9,6 +9,10 @@ import type { TestConnection } from './database.ts'
 export interface SlowDatabase {
   /** a DATABASE_URL that leads through the proxy */
   readonly url: string
+  /** Cuts every connection and takes no new ones. */
+  interrupt(): Promise<void>
+  /** Takes connections again. */
+  resume(): Promise<void>
   close(): Promise<void>
 }
 
@@ -35,15 +39,22 @@ export async function slowDown(connection: TestConnection, milliseconds: number)
     })
     far.on('data', (data) => near.write(data))
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(join(folder, '.s.PGSQL.5432'), resolve)
-  })
+  const resume = () =>
+    new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(join(folder, '.s.PGSQL.5432'), resolve)
+    })
+  const interrupt = async () => {
+    for (const socket of sockets) socket.destroy()
+    if (server.listening) await new Promise((resolve) => server.close(resolve))
+  }
+  await resume()
   return {
     url: `postgresql://${connection.user}@/${connection.database}?host=${encodeURIComponent(folder)}&port=5432`,
+    interrupt,
+    resume,
     async close() {
-      for (const socket of sockets) socket.destroy()
-      await new Promise((resolve) => server.close(resolve))
+      await interrupt()
       await rm(folder, { recursive: true, force: true })
     },
   }
