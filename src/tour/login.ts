@@ -39,8 +39,13 @@ export async function tryLogin(parts: TourParts, { say, keep, browser = false }:
     const story: Story = { parts, narrator, client: { id, secret }, person, callback, cookies: new Map() }
     narrator.step({
       title: 'An app and a person are registered.',
-      shell: [`CLIENT=${id} CLIENT_SECRET=${secret}`],
-      answer: `The person is ${person.email}, with the password ${person.password}`,
+      shell: [
+        `CLIENT=${id} CLIENT_SECRET=${secret}`,
+        ...(browser ? [] : [`EMAIL=${person.email} PASSWORD=${person.password}`, ...BROWSER]),
+      ],
+      answer: browser
+        ? `The person is ${person.email}, with the password ${person.password}`
+        : 'The last commands give the shell what a browser has: cookies, a page, and fields to fill in.',
     })
     await tell(story, browser ? say : undefined)
   } finally {
@@ -54,6 +59,15 @@ export async function tryLogin(parts: TourParts, { say, keep, browser = false }:
   say(keep ? 'App and person stay until the next start.' : 'App and person are removed again.')
   return narrator.report()
 }
+
+/** What a shell needs to walk through pages: `visit` keeps cookies, `field` reads a hidden field of the page at hand. */
+const BROWSER = [
+  'JAR=$(mktemp) PAGE=$(mktemp)',
+  'visit() { curl -s -b "$JAR" -c "$JAR" "$@"; }',
+  `field() { sed -n "s/.*name=\\"$1\\" value=\\"\\([^\\"]*\\)\\".*/\\1/p" "$PAGE" | head -n 1; }`,
+]
+const READ_PAGE = `-o "$PAGE" -w '%{url_effective}'`
+const READ_REDIRECT = `-o /dev/null -w '%{redirect_url}'`
 
 async function tell(story: Story, sayAddress?: (line: string) => void): Promise<void> {
   const { code, verifier, nonce } = await signInAndConsent(story, sayAddress)
@@ -79,14 +93,16 @@ async function signInAndConsent(
     resource: demoAudience(issuer),
     state,
     nonce,
+    // The same commands by hand find the consent that the story gave: without this, nobody would be asked again.
+    prompt: 'consent',
     code_challenge: createHash('sha256').update(verifier).digest('base64url'),
     code_challenge_method: 'S256',
   }).toString()
   narrator.step({
     title: 'The app sends her browser to the authorization endpoint (code + PKCE, RFC 7636).',
-    shell: [`VERIFIER=${verifier}`, `curl -s -i "${address}"`],
+    shell: say ? [] : [`VERIFIER=${verifier}`, `AT=$(visit -L ${READ_PAGE} "${address}")`],
     answer: say
-      ? 'Open this address in a browser and sign in; the story goes on when you come back (5 minutes).'
+      ? `Open this address in a browser and sign in; the story goes on when you\ncome back (5 minutes).\n${address}`
       : 'She is shown a page to sign in.',
   })
   const pages: string[] = []
@@ -99,12 +115,19 @@ async function signInAndConsent(
     title: say
       ? 'She came back.'
       : `She ${pages.map((page) => (page === 'sign-in' ? 'signs in' : 'allows access')).join(', then ')}.`,
-    shell: [`CODE=${code}`],
+    shell: say ? [`CODE=${code} VERIFIER=${verifier}`] : WALK,
     answer: `The browser is back at the app: code ${shorten(code)}, state and issuer as expected: ${right ? 'yes' : 'no'}`,
     ok: code !== '' && right,
   })
   return { code, verifier, nonce }
 }
+
+const WALK = [
+  `AT=$(visit -L ${READ_PAGE} -d "csrf=$(field csrf)" -d "email=$EMAIL" -d "password=$PASSWORD" -d action=sign-in "$AT")`,
+  `NEXT=$(visit ${READ_REDIRECT} -d "csrf=$(field csrf)" -d action=allow "$AT")`,
+  `BACK=$(visit ${READ_REDIRECT} "$NEXT")`,
+  `CODE=$(echo "$BACK" | sed 's/.*[?&]code=\\([^&]*\\).*/\\1/')`,
+]
 
 async function redeem(
   { parts: { issuer }, narrator, client, callback }: Story,
@@ -117,7 +140,9 @@ async function redeem(
     title: 'The app redeems the code.',
     shell: [
       `TOKENS=$(curl -s -u "$CLIENT:$CLIENT_SECRET" -d grant_type=authorization_code -d code=$CODE -d code_verifier=$VERIFIER -d redirect_uri=${callback.url} ${issuer}/token)`,
-      `TOKEN=$(echo "$TOKENS" | ${pick('access_token')}) REFRESH=$(echo "$TOKENS" | ${pick('refresh_token')})`,
+      ...Object.entries({ TOKEN: 'access_token', REFRESH: 'refresh_token', ID_TOKEN: 'id_token' }).map(
+        ([name, member]) => `${name}=$(echo "$TOKENS" | ${pick(member)})`,
+      ),
     ],
     status: tokens.status,
     answer: `${tokens.status}  access token, ID token and refresh token, for ${tokens.json.scope}`,
@@ -190,7 +215,12 @@ async function refreshAndSignOut(
   const after = await postForm(`${issuer}/token`, fields, client)
   narrator.step({
     title: 'She signs out, and what the app held for this session ends with it.',
-    shell: [shell],
+    shell: [
+      `visit -o "$PAGE" "${issuer}/logout?id_token_hint=$ID_TOKEN"`,
+      `visit -o /dev/null -d "xsrf=$(field xsrf)" -d logout=yes ${issuer}/logout/confirm`,
+      shell,
+      'rm "$JAR" "$PAGE"',
+    ],
     status: after.status,
     answer: `${after.status}  ${after.text}`,
     ok: after.status === 400 && after.json.error === 'invalid_grant',

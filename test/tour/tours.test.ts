@@ -61,17 +61,34 @@ it('try login: from sign-in to sign-out', async () => {
   expect(await users()).toEqual([])
 })
 
+/** Runs every command that a story printed, in one shell, as printed. @returns the output of each */
+async function paste(text: string): Promise<{ stdout: string; of: (command: string) => string[] }> {
+  const commands = [...text.matchAll(/^ {4}\$ (.*)$/gm)].map((match) => match[1]!)
+  expect(commands.length).toBeGreaterThanOrEqual(8)
+  const { stdout } = await run('sh', ['-ec', commands.join('\necho @@\n')], { env: { PATH: process.env.PATH! } })
+  const outputs = stdout.split('@@\n')
+  return { stdout, of: (part) => outputs.filter((_, index) => commands[index]?.includes(part)) }
+}
+
 it('as text: the printed commands, pasted into a shell, do what the story says', async () => {
   const text = await gatehouse('try', 'm2m', '--keep')
   expect(text).toContain('stays until the next start')
-  const commands = [...text.matchAll(/^ {4}\$ (.*)$/gm)].map((match) => match[1]!)
-  expect(commands.length).toBeGreaterThanOrEqual(8)
   // The story's own token was revoked; these commands get another one.
-  const { stdout } = await run('sh', ['-ec', commands.join('\necho\n')], { env: { PATH: process.env.PATH! } })
+  const { stdout } = await paste(text)
   for (const part of ['HTTP/1.1 401', 'HTTP/1.1 200', 'HTTP/1.1 403', '"active":true', '{"active":false}']) {
     expect(stdout).toContain(part)
   }
   expect(await clients()).toHaveLength(1)
+})
+
+it('as text: a shell can sign in, allow, use, refresh and sign out by the commands of try login', async () => {
+  const { of } = await paste(await gatehouse('try', 'login', '--keep'))
+  expect(of('/userinfo')).toEqual([expect.stringMatching(/"sub":"usr_\w+","email":"try-ada-/)])
+  expect(of('"Arch"')).toEqual([expect.stringMatching(/"item":"Arch","quantity":1,"placedBy":"usr_/)])
+  expect(of('grant_type=refresh_token')).toEqual([
+    expect.stringContaining('"access_token"'),
+    expect.stringContaining('"invalid_grant"'),
+  ])
 })
 
 it('says what to do when nobody answers', async () => {
