@@ -52,7 +52,8 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
         const db = await unit.write()
         await lock(db, payload.uid)
         // Two tabs may save the same session at once, each knowing only its own client: for the same account their
-        // authorizations are merged instead of the later one winning.
+        // authorizations are merged, client by client, instead of the later one winning. What a tab knows of the other's
+        // client may be an entry that has no grant yet.
         const result = await sql`insert into sessions (id_hash, uid, account_id, payload, expires_at)
           select ${key(id)}, ${payload.uid}, ${payload.accountId ?? null}, ${JSON.stringify(payload)}::jsonb,
             ${expiresAt}::timestamptz
@@ -60,8 +61,10 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
           on conflict (id_hash) do update set
             uid = excluded.uid, account_id = excluded.account_id, expires_at = excluded.expires_at,
             payload = case when sessions.account_id = excluded.account_id then excluded.payload || jsonb_build_object(
-                'authorizations',
-                coalesce(sessions.payload -> 'authorizations', '{}') || coalesce(excluded.payload -> 'authorizations', '{}'))
+                'authorizations', (
+                  select coalesce(jsonb_object_agg(key, coalesce(kept.value, '{}') || coalesce(added.value, '{}')), '{}')
+                  from jsonb_each(sessions.payload -> 'authorizations') as kept
+                    full join jsonb_each(excluded.payload -> 'authorizations') as added using (key)))
               else excluded.payload end`.execute(db)
         return result.numAffectedRows === 1n
       }),
@@ -109,6 +112,11 @@ function merge(rows: readonly { payload: object }[], chosen: { payload: object }
   const same = rows
     .map((row) => row.payload as SessionPayload)
     .filter(({ accountId }) => accountId === session.accountId)
-  const authorizations = Object.assign({}, ...[...same, session].map((one) => one.authorizations ?? {}))
+  const authorizations: Record<string, object> = {}
+  for (const one of [...same, session]) {
+    for (const [client, entry] of Object.entries(one.authorizations ?? {})) {
+      authorizations[client] = { ...authorizations[client], ...entry }
+    }
+  }
   return { ...session, authorizations }
 }

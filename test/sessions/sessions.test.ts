@@ -61,11 +61,19 @@ it('two apps authorized at once in one browser: neither is lost, 20 pairs', asyn
 })
 
 it('a login in each of two tabs leaves two values of one session: each knows the apps of both', async () => {
-  const { is } = await begin('usr_ada', { shop: { sid: '1' } })
-  await sessions.save('second value', { ...is, authorizations: { blog: { sid: '2' } } }, later())
-  const both = { shop: { sid: '1' }, blog: { sid: '2' } }
+  const { id, is } = await begin('usr_ada', { shop: { sid: '1', grantId: 'g1' }, blog: { sid: '2' } })
+  const other = { shop: { sid: '1' }, blog: { sid: '2', grantId: 'g2' } }
+  await sessions.save('second value', { ...is, authorizations: other }, later())
+  const both = { shop: { sid: '1', grantId: 'g1' }, blog: { sid: '2', grantId: 'g2' } }
+  expect((await sessions.find(id))?.authorizations).toEqual(both)
   expect((await sessions.find('second value'))?.authorizations).toEqual(both)
   expect((await sessions.findByUid(is.uid))?.authorizations).toEqual(both)
+})
+
+it('what a tab knows of an app that was being asked about does not undo what another tab has got', async () => {
+  const { id, is } = await begin('usr_ada', { shop: { sid: '1', grantId: 'g1' } })
+  await sessions.save(id, { ...is, authorizations: { shop: { sid: '1' }, blog: {} } }, later())
+  expect((await sessions.find(id))?.authorizations).toEqual({ shop: { sid: '1', grantId: 'g1' }, blog: {} })
 })
 
 it('another person in the same browser inherits nothing', async () => {
