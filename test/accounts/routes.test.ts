@@ -1,7 +1,7 @@
 // The pages behind one-time links, over a listening server: used once, by one, for what they were made for.
 import { load } from 'cheerio'
 import { createBrowser, type Page } from '../helpers/browser.ts'
-import { obtainTokens } from '../helpers/flow.ts'
+import { authorizeUrl, obtainTokens, pkce } from '../helpers/flow.ts'
 import { addCast, PASSWORD, startTestServer, type TestServer } from '../helpers/server.ts'
 import { type SlowDatabase, slowDown } from '../helpers/slow-database.ts'
 
@@ -160,6 +160,20 @@ it('a new password signs every device out: sessions, refresh tokens and access t
     `${server.issuer}/authorize?client_id=spa&response_type=code&scope=openid&prompt=none&redirect_uri=${encodeURIComponent('http://localhost:9/callback')}&code_challenge=${'x'.repeat(43)}&code_challenge_method=S256`,
   )
   expect(again.url.searchParams.get('error')).toBe('login_required')
+})
+
+it('a sign-in that was on its way when the password changed comes to nothing', async () => {
+  const email = 'overtaken@example.com'
+  const id = await server.addPerson(email)
+  const browser = createBrowser(server.issuer)
+  const page = await browser.open(authorizeUrl(server, 'spa', pkce().challenge))
+  const csrf = load(page.html)('[name=csrf]').attr('value')!
+  const body = new URLSearchParams({ csrf, email, password: PASSWORD, action: 'sign-in' })
+  const signedIn = await browser.request(page.url, { method: 'POST', body })
+  expect(signedIn.status).toBe(303)
+  await rooms().setPassword(id, NEW_PASSWORD, 'operator')
+  const end = await browser.open(signedIn.headers.get('location')!)
+  expect([end.left, end.html.includes('This page is too old')]).toEqual([false, true])
 })
 
 describe('S-178 the first administrator', () => {
