@@ -46,7 +46,8 @@ function wholeAddress(text: string): [ipaddr.IPv4 | ipaddr.IPv6, number] {
 }
 
 function plain(text: string): string {
-  const bare = text.replace(/^\[(.*)\](?::\d+)?$/, '$1')
+  // Some proxies add the port: `[2001:db8::1]:4711`, `203.0.113.9:4711`.
+  const bare = text.replace(/^\[(.*)\](?::\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
   return ipaddr.isValid(bare) ? ipaddr.process(bare).toString() : bare
 }
 
