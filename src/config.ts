@@ -176,7 +176,9 @@ function issuerFaults(issuer: string): string[] {
 }
 
 function isNetwork(text: string): boolean {
-  return ipaddr.isValid(text) || ipaddr.isValidCIDR(text)
+  // `1`, meant as a number of hops, would be the address 0.0.0.1, and nobody would wonder why no proxy is trusted.
+  const written = /^[\d.]+(\/|$)/.test(text) ? ipaddr.IPv4.isValidFourPartDecimal(text.split('/')[0]!) : true
+  return written && (ipaddr.isValid(text) || ipaddr.isValidCIDR(text))
 }
 
 function without(given: Readonly<Record<string, string | undefined>>, names: ReadonlySet<string>) {
