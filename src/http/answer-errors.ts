@@ -85,7 +85,8 @@ function asProblem(error: unknown): Problem {
 
 // Connection failures (class 08), shutdown and restart (57P0x), too many connections, waits that were cut short (55P03, 57014),
 // transactions that stood in each other's way (40001, 40P01), and what pg and Node say without a code.
-const OUTAGE_CODES = /^(08...|57P0[123]|53300|55P03|57014|40001|40P01|ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT)$/
+const OUTAGE_CODES =
+  /^(08...|57P0[123]|53300|55P03|57014|40001|40P01|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT|EPIPE|ETIMEDOUT)$/
 const OUTAGE_WORDS = /timeout exceeded when trying to connect|Connection terminated/
 
 /** @returns whether the database could not be reached, as opposed to having refused what we asked of it */
