@@ -12,6 +12,7 @@ import { type Config, readConfig } from './config.ts'
 import { readResourceFields, writeResourceFields } from './resources/fields.ts'
 import { createLogger } from './server/log.ts'
 import { startServer } from './server/start.ts'
+import { cleanUpTry } from './tour/clean-up.ts'
 import { tryLogin } from './tour/login.ts'
 import { tryM2m } from './tour/m2m.ts'
 import { OperatorFault } from './vocabulary/fault.ts'
@@ -26,16 +27,20 @@ export function commandParts(
   output: Output,
   stopped: Promise<void>,
 ): ProgramParts {
-  const withOpen = async <T>(work: (opened: OpenDatabase, rooms: Rooms, config: Config) => Promise<T>): Promise<T> => {
+  const withOpen = async <T>(
+    work: (opened: OpenDatabase, rooms: Rooms, config: Config) => Promise<T>,
+    onInterrupt?: (rooms: Rooms) => Promise<void>,
+  ): Promise<T> => {
     const config = readConfig(env)
     const log = createLogger(config.logLevel === 'info' ? 'warn' : config.logLevel)
     const opened = await openDatabase(config, { role: 'command', say: () => undefined })
-    const interrupted = stopped.then((): never => {
-      throw new OperatorFault('Interrupted.', 'What was said to be done is done; look before you try again.')
-    })
-    interrupted.catch(() => undefined)
     try {
       const rooms = await buildRooms({ config, db: opened.db, log })
+      const interrupted = stopped.then(async (): Promise<never> => {
+        await onInterrupt?.(rooms)
+        throw new OperatorFault('Interrupted.', 'What was said to be done is done; look before you try again.')
+      })
+      interrupted.catch(() => undefined)
       return await Promise.race([work(opened, rooms, config), interrupted])
     } finally {
       await opened.close()
@@ -46,15 +51,18 @@ export function commandParts(
       tell: (parts: ReturnType<typeof tourParts>, options: Options) => Promise<{ readonly ok: boolean }>,
     ) =>
     (options: Options) =>
-      withOpen((_opened, rooms, config) => {
-        if (config.databaseUrl && !options.yes) {
-          throw new OperatorFault(
-            'This would make things whose names begin with "try-" in the database of DATABASE_URL.',
-            'Add --yes to go ahead; they are removed at the end.',
-          )
-        }
-        return tell(tourParts(rooms), options)
-      })
+      withOpen(
+        (_opened, rooms, config) => {
+          if (config.databaseUrl && !options.yes) {
+            throw new OperatorFault(
+              'This would make things whose names begin with "try-" in the database of DATABASE_URL.',
+              'Add --yes to go ahead; they are removed at the end.',
+            )
+          }
+          return tell(tourParts(rooms), options)
+        },
+        (rooms) => cleanUpTry(tourParts(rooms)),
+      )
 
   return {
     version: VERSION,

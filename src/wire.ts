@@ -206,7 +206,7 @@ export function tourParts({ config, clients, accounts, now }: Rooms) {
     },
     async removeUser(email: string): Promise<void> {
       const account = await accounts.findByEmail(email)
-      if (account) await accounts.remove(account.id)
+      if (account) await accounts.remove(account.id, actor)
     },
     async listUsers(prefix: string): Promise<readonly { email: string }[]> {
       return (await accounts.list()).filter(({ email }) => email.startsWith(prefix))

@@ -66,11 +66,13 @@ export function createAccounts(parts: AccountParts) {
       }),
 
     /** Removes a person and everything that hangs on them. @returns false when there is no such person */
-    remove: (id: string): Promise<boolean> =>
+    remove: (id: string, actor: string): Promise<boolean> =>
       unit.run(async () => {
         if (!(await store.hold(id))) return false
         await endAccount(id, 'account-removed')
-        return store.remove(id)
+        await store.remove(id)
+        await audit({ kind: 'account.removed', actor, subject: id })
+        return true
       }),
 
     /** @returns a link by which a person sets a password; an older one stops working */

@@ -4,6 +4,7 @@ export const AUDIT_KINDS = [
   'account.added',
   'account.changed',
   'account.disabled',
+  'account.removed',
   'account.enabled',
   'account.password-set',
   'account.link-made',

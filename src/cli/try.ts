@@ -56,9 +56,14 @@ export function addTryCommands(
     .option('--keep', KEEP)
     .option('-y, --yes', 'also with a database that is not the embedded one')
     .addHelpText('after', examples('try login', 'try login --browser'))
-    .action((options: { yes?: boolean; browser?: boolean; keep?: boolean }, command: Command) =>
-      tell(command, (say) =>
+    .action((options: { yes?: boolean; browser?: boolean; keep?: boolean }, command: Command) => {
+      if (options.browser && wantsJson(command)) {
+        throw new OperatorFault('With --json nobody would see the address to open.', 'Leave out --json or --browser.', {
+          exitCode: 2,
+        })
+      }
+      return tell(command, (say) =>
         tryLogin({ say, yes: options.yes === true, browser: options.browser === true, keep: options.keep === true }),
-      ),
-    )
+      )
+    })
 }

@@ -86,6 +86,8 @@ export interface Pages {
   /** The answer of `response_mode=form_post`: the fields travel to `action` unchanged, at the press of a button. */
   formPost: {
     readonly action: string
+    /** true when the form leads to ourselves, as on the way out of one account and into another */
+    readonly own?: boolean
     readonly fields: Readonly<Record<string, string>>
   }
   landing: {

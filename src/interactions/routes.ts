@@ -76,9 +76,12 @@ async function showExpired({ interactions, issuer, findClient }: InteractionPart
   )
 }
 
-/** The same request once more, from the start. */
+/** The same request once more, from the start, without what it said of the person: whoever has the address sees it. */
 function restartUrl(issuer: string, params: Record<string, string | string[]>): string {
   const query = new URLSearchParams()
-  for (const [name, value] of Object.entries(params)) for (const one of [value].flat()) query.append(name, one)
+  for (const [name, value] of Object.entries(params)) {
+    if (name === 'login_hint' || name === 'id_token_hint') continue
+    for (const one of [value].flat()) query.append(name, one)
+  }
   return `${issuer}/authorize?${query}`
 }

@@ -41,7 +41,7 @@ function build(parts: ProviderParts): { provider: Provider; run: Koa.Middleware 
   provider.use(throwFaults())
   provider.use(cacheHeaders())
   provider.use(nullOrigin())
-  provider.use(formPostPage())
+  provider.use(formPostPage(parts.issuer))
   provider.use(refusals(parts.issuer))
   provider.use(jwtEndpoints(jwts, parts))
   provider.on('server_error', noteFault)

@@ -6,7 +6,7 @@ import { showPage } from '../http/show-page.ts'
 const MARK = '<title>Submitting Callback</title>'
 
 /** @returns middleware for `provider.use` that redraws the engine's page */
-export function formPostPage(): Middleware {
+export function formPostPage(issuer: string): Middleware {
   return async (ctx, next) => {
     await next()
     if (typeof ctx.body !== 'string' || !ctx.body.includes(MARK)) return
@@ -14,7 +14,8 @@ export function formPostPage(): Middleware {
     // After a switch of accounts the form leads on to the app, by redirect, if nothing is left to ask.
     const onward = (ctx as unknown as KoaContextWithOIDC).oidc?.entities.Interaction?.params.redirect_uri
     const formAction = typeof onward === 'string' ? [action, onward] : [action]
-    showPage(ctx, 'formPost', { action, fields }, { status: ctx.status, formAction })
+    const own = URL.parse(action)?.origin === issuer
+    showPage(ctx, 'formPost', { action, fields, own }, { status: ctx.status, formAction })
   }
 }
 

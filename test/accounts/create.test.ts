@@ -108,10 +108,10 @@ it('an act that fails leaves neither change nor entry', async () => {
 it('removing somebody ends what hangs on them, links included', async () => {
   const id = await addPerson(people, 'gone@example.com')
   const { token } = await people.accounts.makeSetPasswordLink(id, 'operator')
-  expect(await people.accounts.remove(id)).toBe(true)
+  expect(await people.accounts.remove(id, 'operator')).toBe(true)
   expect(people.ended.at(-1)).toBe(`${id} account-removed`)
   expect(await people.accounts.find(id)).toBeUndefined()
-  expect(await people.accounts.remove(id)).toBe(false)
+  expect(await people.accounts.remove(id, 'operator')).toBe(false)
   expect(await people.accounts.useSetPasswordLink(token, PASSWORD)).toEqual({ outcome: 'expired' })
   expect(await people.accounts.setPassword(id, PASSWORD, 'operator')).toBe('There is no such person.')
 })

@@ -41,7 +41,7 @@ async function signedIn(person: Person): Promise<Browser> {
 // By the operator's act, which ends sessions as well; and as a request may find it that began a moment before.
 const endings: [string, (person: Person) => Promise<unknown>][] = [
   ['disabled', ({ id }) => server.rooms.accounts.disable(id, 'operator')],
-  ['removed', ({ id }) => server.rooms.accounts.remove(id)],
+  ['removed', ({ id }) => server.rooms.accounts.remove(id, 'operator')],
   [
     'disabled while the session is still there',
     ({ id }) => sql('update accounts set disabled_at = now() where id = $1', id),

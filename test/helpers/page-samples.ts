@@ -55,6 +55,7 @@ export const pageSamples: { readonly [K in keyof Pages]: Required<Pages[K]> } = 
   },
   signedOut: { appName: 'Corner Shop' },
   formPost: {
+    own: false,
     action: 'https://shop.example.com/callback',
     fields: { code: 'gth_ac_1', state: 'a\u202eb', iss: 'http://localhost:3000' },
   },
