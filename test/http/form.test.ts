@@ -39,14 +39,14 @@ it.each(['', 'other=x', 'name=', 'name', 'NAME=x', ' name=x'])(
 )
 
 it.each([
-  'name=a&name=b',
-  'name=a&name=a',
-  'name=a&name=',
-  'name[]=a',
-  'name[x]=a',
-  'name[length]=1',
-  `name=${'x'.repeat(2049)}`,
-])('a field that is no single short text (%.20j) is refused, and the log told which', async (body) => {
+  ['given twice', 'name=a&name=b'],
+  ['given twice alike', 'name=a&name=a'],
+  ['given and left empty', 'name=a&name='],
+  ['a list', 'name[]=a'],
+  ['nested', 'name[x]=a'],
+  ['nested under a word of the language', 'name[length]=1'],
+  ['too long', `name=${'x'.repeat(2049)}`],
+])('a field that is %s is refused, and the log told which', async (_what, body) => {
   const answer = await send(body)
   expect([answer.status, answer.body.error, refused]).toEqual([400, 'invalid_request', ['field name']])
 })
