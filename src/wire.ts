@@ -142,8 +142,9 @@ export async function buildRooms({ config, db, log }: { config: Config; db: Open
     audit,
     now,
     endAccount: async (id, reason) => {
-      await sessions.endAll(id)
+      // Grants first, as a sign-out does: two that take their locks in the same order cannot block each other.
       await revoke.grants(await grants.removeAll({ accountId: id }), reason)
+      await sessions.endAll(id)
     },
   })
   const keyStore = createSigningKeyStore({ unit, ring })

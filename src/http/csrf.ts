@@ -1,5 +1,5 @@
 // Forms carry a token that a foreign site cannot know, and must come from our own pages.
-import { randomBytes } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import type Koa from 'koa'
 import { Problem } from './problem.ts'
 
@@ -55,9 +55,15 @@ export function createCsrf({
       if (!ours) throw foreign(`Origin ${from}`)
       if (site !== '' && site !== 'same-origin' && site !== 'none') throw foreign(`Sec-Fetch-Site ${site}`)
       const browser = browserOf(ctx)
-      if (!browser || presented !== tokenFor(browser, subject)) throw foreign('form token missing or wrong')
+      if (!browser || !sameText(String(presented), tokenFor(browser, subject)))
+        throw foreign('form token missing or wrong')
     },
   }
+}
+
+function sameText(a: string, b: string): boolean {
+  const [one, other] = [Buffer.from(a), Buffer.from(b)]
+  return one.length === other.length && timingSafeEqual(one, other)
 }
 
 function foreign(detail: string): Problem {
