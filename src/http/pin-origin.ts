@@ -9,12 +9,14 @@ import { Problem } from './problem.ts'
  * @returns middleware; 421 for a foreign host, and for plain http a redirect of pages and 403 for everything else
  */
 export function pinOrigin(issuer: string): Koa.Middleware {
-  const { host, protocol, origin } = new URL(issuer)
+  const { host, port, protocol, origin } = new URL(issuer)
   const secure = protocol === 'https:'
+  // Some clients name the default port.
+  const hosts = [host, ...(port === '' ? [`${host}:${secure ? 443 : 80}`] : [])]
   return async (ctx, next) => {
     const caller = ctx.state.caller as Caller
     // An absolute-form target names a host of its own, which nothing here may ever read.
-    if (caller.host !== host || !ctx.req.url?.startsWith('/')) {
+    if (!hosts.includes(caller.host) || !ctx.req.url?.startsWith('/')) {
       throw new Problem(421, 'misdirected_request', `This server answers for ${origin} only. Use that address.`)
     }
     if (secure && caller.protocol !== 'https') {

@@ -1,5 +1,5 @@
 // Our JWTs before verifiers that others wrote, and forged ones before the server and the authorizer.
-import { generateKeyPairSync } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { createVerifier } from 'fast-jwt'
 import { createRemoteJWKSet, importJWK, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import { createHandler } from '../../src/authorizer/handler.ts'
@@ -54,12 +54,8 @@ it.each(['ES256', 'RS256'] as const)(
     })
     expect(protectedHeader.alg).toBe(alg)
 
-    const published = (await (await fetch(`${server.issuer}/jwks`)).json()) as { keys: { alg: string }[] }
-    const jwk = published.keys.find((key) => key.alg === alg)!
-    const { createPublicKey } = await import('node:crypto')
-    const pem = createPublicKey({ key: jwk as never, format: 'jwk' }).export({ type: 'spki', format: 'pem' })
     const verify = createVerifier({
-      key: pem as string,
+      key: await publishedPem(alg),
       algorithms: [alg],
       allowedIss: server.issuer,
       allowedAud: audience,
@@ -71,8 +67,21 @@ it.each(['ES256', 'RS256'] as const)(
 it('ID tokens are accepted by jose and by fast-jwt', async () => {
   const { body } = await obtainTokens(server, { id: 'shop', secret: cast.shop })
   const jwks = createRemoteJWKSet(new URL(`${server.issuer}/jwks`))
-  await jwtVerify(body.id_token, jwks, { issuer: server.issuer, audience: 'shop' })
+  const { payload } = await jwtVerify(body.id_token, jwks, { issuer: server.issuer, audience: 'shop' })
+  const verify = createVerifier({
+    key: await publishedPem('RS256'),
+    algorithms: ['RS256'],
+    allowedIss: server.issuer,
+    allowedAud: 'shop',
+  })
+  expect(verify(body.id_token)).toMatchObject({ sub: payload.sub })
 })
+
+async function publishedPem(alg: string): Promise<string> {
+  const published = (await (await fetch(`${server.issuer}/jwks`)).json()) as { keys: { alg: string }[] }
+  const jwk = published.keys.find((key) => key.alg === alg)!
+  return createPublicKey({ key: jwk as never, format: 'jwk' }).export({ type: 'spki', format: 'pem' }) as string
+}
 
 describe('forged', () => {
   type Forge = (real: { claims: JWTPayload; token: string }) => Promise<string> | string
