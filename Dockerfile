@@ -24,7 +24,7 @@ USER gatehouse
 # A container's loopback address cannot be reached from outside of it, whatever the issuer is.
 ENV NODE_ENV=production HOST=0.0.0.0
 EXPOSE 3000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 3000}/healthz`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 3000) + '/healthz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 # Requests under way are finished first: give it more than ten seconds (docker stop -t 20).
 STOPSIGNAL SIGTERM
 # Run it with an init (docker run --init, compose's init: true), which reaps what an embedded database leaves behind.

@@ -25,7 +25,7 @@ let places: (text: string) => string
 
 beforeAll(async () => {
   project = await copyProject()
-  const ports = [await freePort(), await freePort()] as const
+  const ports = await twoFreePorts()
   places = (text) =>
     text.replaceAll('localhost:3000', `localhost:${ports[0]}`).replaceAll('localhost:3001', `localhost:${ports[1]}`)
   const env = withoutOuterNpm(
@@ -121,6 +121,11 @@ async function announced(): Promise<void> {
     })
     server.once('exit', (code) => reject(new Error(`ended with ${code}:\n${announcement}${log}`)))
   })
+}
+
+async function twoFreePorts(): Promise<readonly [number, number]> {
+  const [one, other] = [await freePort(), await freePort()]
+  return one === other ? twoFreePorts() : [one, other]
 }
 
 /** The project as a clone would have it, with packages by link; those that end up in the authorizer are copied, because the
