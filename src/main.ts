@@ -22,6 +22,9 @@ const stopped = new Promise<void>((resolve) => {
 process.on('disconnect', () => process.exit(1))
 process.channel?.unref()
 
+// Whoever read what we say may be gone, as after "gatehouse start | head": that must not keep us from stopping in order.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+
 const interrupted = stopped.then(() => true)
 const code = await createProgram(commandParts(process.env, processOutput(process), stopped)).run(process.argv.slice(2))
 process.exitCode = code
