@@ -43,11 +43,25 @@ export function runOnNode24(args, stdio = 'inherit') {
       if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal)
     })
   }
+  if (process.env.npm_command) endWithParent(child)
   child.on('error', (error) => {
     process.stderr.write(`Could not run ${node}: ${error.message}\n`)
     process.exit(1)
   })
   child.on('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)))
+}
+
+/**
+ * npm hands SIGTERM to the shell between it and us, which ends without a word. Nobody is left then who could stop us: so we
+ * stop as if we had got the signal.
+ */
+function endWithParent(child) {
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(timer)
+    child.kill('SIGTERM')
+  }, 250)
 }
 
 if (process.argv[1] && fileURLToPath(import.meta.url) === process.argv[1]) runOnNode24(process.argv.slice(2))
