@@ -80,7 +80,12 @@ it.each<[string, string[], RegExp]>([
 
 it.each<[string, () => string[], Record<string, string>, RegExp]>([
   ['a document that is no YAML', () => ['apply', join(folder, 'broken.yaml')], {}, /line 3|line 2/],
-  ['a document with faults', () => ['apply', join(folder, 'faults.yaml')], {}, /clients\[0\]\.id[\s\S]*did you mean resources/],
+  [
+    'a document with faults',
+    () => ['apply', join(folder, 'faults.yaml')],
+    {},
+    /clients\[0\]\.id[\s\S]*did you mean resources/,
+  ],
   ['a document that is not there', () => ['apply', join(folder, 'nowhere.yaml')], {}, /nowhere\.yaml/],
   ['a client that is not there', () => ['client', 'show', 'nobody'], {}, /There is no client "nobody"/],
   [
