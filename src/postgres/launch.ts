@@ -1,5 +1,6 @@
 // The embedded PostgreSQL: found or started, with a database `gatehouse` in it, and stopped by the process that owns it.
 import { OperatorFault } from '../vocabulary/fault.ts'
+import { type Kept, keepServer } from './keep.ts'
 import { watchLog } from './log.ts'
 import { writeNote } from './note.ts'
 import {
@@ -12,7 +13,6 @@ import {
   refuseSecondServer,
 } from './owner.ts'
 import { choosePlace, type Place } from './place.ts'
-import { markProcess } from './processes.ts'
 import { type Reached, reachServer } from './reach.ts'
 import { closeSession, type Session, showPresence, whileDeciding } from './session.ts'
 import { PORT } from './socket.ts'
@@ -61,17 +61,21 @@ async function launch({ dataDir, role, say = () => {}, noSync = false }: LaunchO
   const living = await livingOwner(place.base)
   if (living) refuseSecondServer(living, role)
   for (let attempt = 1; ; attempt += 1) {
-    const reached = await reachServer({ now: () => performance.now(), say }, place, noSync)
+    const reach = (where: Place) => reachServer({ now: () => performance.now(), say }, where, noSync)
+    const reached = await reach(place)
     const me = newOwner(place.base, role, new Date())
     try {
       const claim = await settle(reached.session, place, me)
-      return handle(reached, place, me, claim)
+      // From here on the database is finished: if its files vanish, a new one must not take their place.
+      const finished = { ...place, note: { ...place.note, made: me.since } }
+      const kept = role === 'server' ? keepServer({ reach: () => reach(finished), say }, reached) : undefined
+      return handle(reached, kept, place, me, claim)
     } catch (error) {
       if (!(error instanceof OperatorFault) && attempt < ATTEMPTS) {
         await closeSession(reached.session)
         continue
       }
-      await stopDatabase({ ...reached, me }, place, markProcess(reached.session.pid)).catch(() => undefined)
+      await stopDatabase({ ...reached, me }, place, reached.server).catch(() => undefined)
       throw error
     }
   }
@@ -100,17 +104,21 @@ async function finishDatabase({ client }: Session, { dataDir, data, note }: Plac
   await writeNote(dataDir, { ...note, made: now.toISOString() })
 }
 
-function handle({ session, socket, child }: Reached, place: Place, me: Owner, claim: Claim): EmbeddedDatabase {
-  const known = markProcess(session.pid)
+function handle(launched: Reached, kept: Kept | undefined, place: Place, me: Owner, claim: Claim): EmbeddedDatabase {
+  const { socket, child } = launched
   const unwatch = claim === 'guest' ? () => {} : watchLog(place.log)
+  const stop = async () => {
+    unwatch()
+    const { session, server } = (await kept?.letGo()) ?? launched
+    await stopDatabase({ session, socket, me }, place, server)
+  }
   let stopped: Promise<void> | undefined
   return {
     connection: { host: socket, port: PORT, user: 'gatehouse', database: 'gatehouse', ssl: false },
     place: place.base,
     how: child ? 'started' : claim === 'owner' || claim === 'adopter' ? 'adopted' : 'joined',
     stop() {
-      unwatch()
-      stopped ??= stopDatabase({ session, socket, me }, place, known)
+      stopped ??= stop()
       return stopped
     },
   }

@@ -25,7 +25,7 @@ const ROOT_HOME = '/var/lib/gatehouse'
 
 /**
  * Finds the database of a data folder, or settles where it is going to be; makes the folders, never the database.
- * @param say told when the database lies elsewhere
+ * @param say told when an older database was left alone
  * @throws OperatorFault when the database cannot be where it is expected
  */
 export async function choosePlace({ say }: { say: (line: string) => void }, path: string): Promise<Place> {
@@ -37,7 +37,6 @@ export async function choosePlace({ say }: { say: (line: string) => void }, path
   const user = await findServerUser(data)
   if (base !== dataDir) {
     if (!note.made) await makeBase(base)
-    say(`The database lives in ${base}`)
   } else if (user.switched && !(await canPass(base, user))) {
     throw new OperatorFault(
       `The database in ${data} belongs to ${user.name}, who cannot reach it.`,

@@ -8,7 +8,7 @@ import { initialize } from './initialize.ts'
 import { logSize, tailLog } from './log.ts'
 import type { Place } from './place.ts'
 import { readPostmasterFile } from './postmaster.ts'
-import { pidExists } from './processes.ts'
+import { markProcess, type ProcessMark, pidExists } from './processes.ts'
 import { type ServerProcess, startServer } from './server.ts'
 import { closeSession, openSession, type Session } from './session.ts'
 import { makeSocketFolder } from './socket.ts'
@@ -16,6 +16,7 @@ import { makeSocketFolder } from './socket.ts'
 export interface Reached {
   readonly session: Session
   readonly socket: string
+  readonly server: ProcessMark
   /** the server process, if it is our child */
   readonly child: ServerProcess | undefined
 }
@@ -53,7 +54,8 @@ export async function reachServer(
       const socket = ours?.socket || (await makeSocketFolder(place))
       const answer = await tryConnect(socket, place)
       if (typeof answer === 'object') {
-        const reached = { session: answer, socket, child: child?.pid === answer.pid ? child : undefined }
+        const server = markProcess(answer.pid)
+        const reached = { session: answer, socket, server, child: child?.pid === answer.pid ? child : undefined }
         child = reached.child
         return reached
       }

@@ -48,7 +48,7 @@ export async function startServer({ config, demo, say, terminal }: StartOptions)
   const log = createLogger(config.logLevel)
   const opened = await openDatabase(config, {
     role: 'server',
-    say,
+    say: (line) => log.warn(line),
     onLost: (error) => log.warn({ err: error }, 'database connection lost'),
   })
   const stops: (() => Promise<void>)[] = [opened.close]

@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { launchPostgres } from '../../src/postgres/launch.ts'
 import { isRunning, markProcess } from '../../src/postgres/processes.ts'
-import { endAll, isRoot, launch, newDataDir, people, query, refusal, removeAll, serverPid } from './launched.ts'
+import { endAll, isRoot, launch, newDataDir, people, query, refusal, removeAll, serverPid, until } from './launched.ts'
 
 afterEach(endAll)
 afterAll(removeAll)
@@ -14,7 +15,8 @@ describe.each(people)('the embedded database, as $title', (person) => {
     const first = await launch({ dataDir, noSync: false }, person)
     expect(first.how).toBe('started')
     if (person.as || !isRoot) expect(first.place).toBe(dataDir)
-    else expect(first.said).toEqual([`The database lives in ${first.place}`])
+    else expect(first.place).toMatch(/^\/var\/lib\/gatehouse\//)
+    expect(first.said).toEqual([])
     expect(statSync(dataDir).mode & 0o777).toBe(0o700)
     expect(statSync(join(first.place, 'postgres')).mode & 0o777).toBe(0o700)
     expect(statSync(first.connection.host).mode & 0o777).toBe(0o700)
@@ -159,6 +161,36 @@ describe('commands and servers', () => {
     const first = await launch({ dataDir })
     process.kill(serverPid(first)!, 'SIGKILL')
     await first.stop()
+    expect((await launch({ dataDir })).how).toBe('started')
+  })
+
+  it('R-15 a server whose PostgreSQL is killed brings it back, with what was committed, and stops it in the end', async () => {
+    const first = await launch({ dataDir, noSync: false })
+    await query(first, 'create table kept (word text)', `insert into kept values ('committed')`)
+    const killed = serverPid(first)!
+    for (let round = 0; round < 2; round += 1) {
+      const pid = serverPid(first)!
+      process.kill(pid, 'SIGKILL')
+      await until(() => ![undefined, pid].includes(serverPid(first)))
+    }
+    await until(() => readFileSync(join(first.place, 'postgres/postmaster.pid'), 'utf8').includes('ready'))
+    expect(await query(first, 'select word from kept')).toEqual([{ word: 'committed' }])
+    expect(serverPid(first)).not.toBe(killed)
+    expect((await refusal({ dataDir })).message).toContain(`process ${first.pid}`)
+    await first.stop()
+    expect(serverPid(first)).toBeUndefined()
+  })
+
+  it('R-33 a server whose files are taken away makes no empty database in their place', async () => {
+    const dataDir = newDataDir()
+    const first = await launch({ dataDir })
+    const data = join(first.place, 'postgres')
+    renameSync(data, `${data}-away`)
+    process.kill(Number(readFileSync(join(`${data}-away`, 'postmaster.pid'), 'utf8').split('\n')[0]), 'SIGKILL')
+    await sleep(2000) // an initdb would be done
+    expect(existsSync(data)).toBe(false)
+    await first.stop()
+    renameSync(`${data}-away`, data)
     expect((await launch({ dataDir })).how).toBe('started')
   })
 
