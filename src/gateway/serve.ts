@@ -170,11 +170,13 @@ function listen(server: Server, host: string, port: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT') return resolve(false)
-      const text = `The gateway cannot listen on ${host} port ${port}: ${error.message}.`
+      const taken = error.code === 'EADDRINUSE'
       reject(
-        new OperatorFault(text, 'Stop what uses the port, or set GATEHOUSE_GATEWAY_PORT to a free one.', {
-          cause: error,
-        }),
+        new OperatorFault(
+          `Port ${port} on ${host}, where the demo API's gateway belongs, ${taken ? 'is in use' : `cannot be opened: ${error.message}`}.`,
+          'Free the port, set GATEHOUSE_GATEWAY_PORT to another one, or start with --no-demo.',
+          { cause: error },
+        ),
       )
     })
     server.listen({ host, port }, () => resolve(true))

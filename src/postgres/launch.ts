@@ -124,18 +124,31 @@ function handle(launched: Reached, kept: Kept | undefined, place: Place, me: Own
   }
 }
 
+const NOT_ALLOWED = [
+  'this user may not read and write it',
+  'Let the user who starts Gatehouse do so, or set GATEHOUSE_DATA_DIR to a folder of your own.',
+] as const
+const IN_THE_WAY = ['a file is in the way', 'Set GATEHOUSE_DATA_DIR to a folder.'] as const
+
+/** What the operating system says, and what to do about it. */
+const FAULTS: Readonly<Record<string, readonly [string, string]>> = {
+  EACCES: NOT_ALLOWED,
+  EPERM: NOT_ALLOWED,
+  EROFS: [
+    'the file system is read-only',
+    'Set GATEHOUSE_DATA_DIR to a folder on another one, or set DATABASE_URL to a PostgreSQL server.',
+  ],
+  ENOSPC: ['the disk is full', 'Free some space and start again.'],
+  ENOTDIR: IN_THE_WAY,
+  EEXIST: IN_THE_WAY,
+}
+
 function asFault(error: unknown, dataDir: string): unknown {
-  const { code, path, message } = error as NodeJS.ErrnoException
-  const advice = {
-    EACCES: 'Let the user who starts Gatehouse read and write it, or set GATEHOUSE_DATA_DIR to a folder of your own.',
-    EPERM: 'Let the user who starts Gatehouse read and write it, or set GATEHOUSE_DATA_DIR to a folder of your own.',
-    EROFS: 'The file system is read-only: set GATEHOUSE_DATA_DIR to a folder on another one, or set DATABASE_URL.',
-    ENOSPC: 'The disk is full: free some space and start again.',
-    ENOTDIR: 'A file is in the way: set GATEHOUSE_DATA_DIR to a folder.',
-    EEXIST: 'A file is in the way: set GATEHOUSE_DATA_DIR to a folder.',
-  }[code ?? '']
-  if (error instanceof OperatorFault || !advice) return error
-  return new OperatorFault(`The database in ${dataDir} cannot be used: ${path ?? ''} ${message}.`, advice, {
-    cause: error,
-  })
+  const { code, path } = error as NodeJS.ErrnoException
+  const known = FAULTS[code ?? '']
+  if (error instanceof OperatorFault || !known) return error
+  const [what, advice] = known
+  const place = path?.replace(/\.[0-9a-f-]{36}$/, '') // a draft's name says nothing
+  const below = place && place !== dataDir ? ` (${place})` : ''
+  return new OperatorFault(`The data folder ${dataDir} cannot be used: ${what}${below}.`, advice, { cause: error })
 }

@@ -74,6 +74,13 @@ function portFault(error: NodeJS.ErrnoException, port: number, host: string): Op
       { cause: error },
     )
   }
+  if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
+    return new OperatorFault(
+      `${host} is not an address of this machine.`,
+      'Set HOST to one that is, or leave it out.',
+      { cause: error },
+    )
+  }
   return new OperatorFault(`Cannot listen on ${host}, port ${port}: ${error.message}.`, 'Check HOST and PORT.', {
     cause: error,
   })

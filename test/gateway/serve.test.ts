@@ -306,7 +306,7 @@ describe('startGateway', () => {
     const fault = await startGateway(parts).catch((error) => error)
     expect(fault).toBeInstanceOf(OperatorFault)
     expect([fault.message, fault.advice].join(' ')).toMatch(
-      new RegExp(`port ${first.port}.*EADDRINUSE.*GATEHOUSE_GATEWAY_PORT`),
+      new RegExp(`Port ${first.port} .*gateway.* is in use.*GATEHOUSE_GATEWAY_PORT`),
     )
     await expect(startGateway({ ...parts, hosts: ['192.0.2.1'] })).rejects.toThrow('None of 192.0.2.1')
   })
