@@ -49,7 +49,7 @@ describe('folders', () => {
     const dataDir = newDataDir()
     mkdirSync(dataDir, { mode: 0o700 })
     const refused = await refusal({ dataDir }, ordinary)
-    expect(refused.message).toContain('EACCES')
+    expect(refused.message).toContain('this user may not read and write it')
     expect(refused.message).toContain(dataDir)
   })
 
