@@ -18,7 +18,7 @@ import { currentRequestId } from './http/request-id.ts'
 import { type EmbeddedDatabase, launchPostgres } from './postgres/launch.ts'
 import { createResourceRegister } from './resources/register.ts'
 import { createResourceStore } from './resources/store.ts'
-import { openKeyRing } from './secrets/open-ring.ts'
+import { openKeyRing, tryRing } from './secrets/open-ring.ts'
 import { createConsents } from './sessions/consents.ts'
 import { createGrants } from './sessions/grants.ts'
 import { createInteractions } from './sessions/interactions.ts'
@@ -47,7 +47,8 @@ export interface OpenDatabase extends Connected {
 /**
  * Opens the database: the one of DATABASE_URL, or the embedded one, which is started if it does not run; then migrates it.
  * @param role `server` owns an embedded database while it lives; `command` joins whatever runs
- * @throws OperatorFault when it cannot be reached, is too old, too new, or belongs to another server
+ * @throws OperatorFault when it cannot be reached, is too old, too new, or belongs to another server or another secret; then
+ *   nothing in it was changed
  */
 export async function openDatabase(
   config: Config,
@@ -62,6 +63,7 @@ export async function openDatabase(
   }
   try {
     await checkServer(connected.pool, place)
+    await tryRing({ db: connected.db, secrets: () => readSecrets(config) })
     return { ...connected, close, place, embedded, migration: await migrate(config, connected) }
   } catch (error) {
     await close()

@@ -45,6 +45,17 @@ export async function openKeyRing({
   return createKeyRing(keys)
 }
 
+/**
+ * Tries the secrets on the ring of a database before anything in it is changed, its tables included.
+ * @throws OperatorFault when there is a ring and no secret opens it
+ */
+export async function tryRing({ db, secrets }: { db: Db; secrets: () => readonly string[] }): Promise<void> {
+  const there = await sql<{ there: boolean }>`select to_regclass('key_ring') is not null as there`.execute(db)
+  if (!there.rows[0]?.there) return
+  const row = await db.selectFrom('key_ring').select('wrapped').where('id', '=', 1).executeTakeFirst()
+  if (row) openWithAny(row.wrapped, secrets())
+}
+
 async function refuseUsed(trx: Db): Promise<void> {
   const used = await sql<{ used: boolean }>`select exists (select from signing_keys) or exists (select from accounts)
     or exists (select from clients) as used`.execute(trx)

@@ -98,6 +98,19 @@ it('S-003 the wrong secret is refused and harms nothing; the right one starts ag
   expect(await start(external())).toMatchObject({ code: null })
 })
 
+it('the wrong secret changes nothing, not even the tables of an upgrade that is due', async () => {
+  const pool = database.pool()
+  const newest = (await pool.query('select name from kysely_migration order by name desc limit 1')).rows[0].name
+  await pool.query('drop table endings, audit_entries')
+  await pool.query('delete from kysely_migration where name = $1', [newest])
+  const there = async () => (await pool.query(`select to_regclass('endings') is not null as there`)).rows[0].there
+  const wrong = { ...external(), GATEHOUSE_SECRET: 'another secret that is long enough to be taken' }
+  expectRefusal(await start(wrong), /secret does not open/i)
+  expect(await there()).toBe(false)
+  expect(await start(external())).toMatchObject({ code: null })
+  expect(await there()).toBe(true)
+})
+
 it('S-003 no page of the engine’s development mode answers, and nothing is kept in memory only', async () => {
   const server = await startTestServer({ database })
   try {
