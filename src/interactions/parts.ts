@@ -3,7 +3,6 @@ import type Provider from 'oidc-provider'
 import type { Account } from '../accounts/account.ts'
 import type { Audit } from '../audit/entry.ts'
 import type { Client } from '../clients/client.ts'
-import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { Csrf } from '../http/csrf.ts'
 import type { Resource } from '../resources/resource.ts'
 import type { Consents } from '../sessions/consents.ts'
@@ -12,7 +11,6 @@ import type { Interactions } from '../sessions/interactions.ts'
 export interface InteractionParts {
   readonly issuer: string
   readonly provider: () => Provider
-  readonly unit: UnitOfWork
   readonly csrf: Csrf
   readonly audit: Audit
   readonly interactions: Interactions

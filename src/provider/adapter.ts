@@ -59,7 +59,7 @@ function clients({ findClient, verifySecret, ring }: ProviderParts): Partial<Ada
   }
 }
 
-function sessions({ sessions: { sessions }, now }: ProviderParts): Partial<Adapter> {
+function sessions({ sessions: { sessions }, now, audit }: ProviderParts): Partial<Adapter> {
   return {
     async upsert(id, payload, expiresIn) {
       // The engine knows no lifetime below a second: without this end a session could be prolonged for ever, twice a second.
@@ -74,7 +74,12 @@ function sessions({ sessions: { sessions }, now }: ProviderParts): Partial<Adapt
     // Whoever looks a session up by its name gets to know it, but not the value that its cookie carries.
     findByUid: async (uid) => given(await sessions.findByUid(uid), { jti: `~${uid}` }),
     // A new value replaces the old one at a login, and where a person leaves one app but stays signed in.
-    destroy: (id) => (isSigningOut() ? sessions.end(id) : sessions.destroy(id)),
+    async destroy(id) {
+      if (!isSigningOut()) return sessions.destroy(id)
+      await sessions.end(id)
+      const accountId = Provider.ctx?.oidc.session?.accountId
+      if (accountId) await audit({ kind: 'account.signed-out', actor: accountId, subject: accountId })
+    },
   }
 }
 

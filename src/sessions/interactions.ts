@@ -1,6 +1,6 @@
 // Logins and consents under way. Their id is in a cookie and in the page's address, so it is kept as a keyed hash and cut
 // out of what is stored.
-import type { UnitOfWork } from '../db/unit-of-work.ts'
+import type { Db, UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 
 export interface Interactions {
@@ -27,6 +27,7 @@ export function createInteractions({
   now: () => Date
 }): Interactions {
   const key = (id: string) => ring.handle('interaction', id)
+  const select = (db: Db, id: string) => db.selectFrom('interactions').select('payload').where('id_hash', '=', key(id))
   const read = (id: string, row: { payload: object } | undefined) =>
     row && JSON.parse(JSON.stringify(row.payload).replaceAll(OWN_ID, id))
   return {
@@ -41,36 +42,17 @@ export function createInteractions({
     },
 
     async find(id) {
-      const db = await unit.read()
-      const row = await db
-        .selectFrom('interactions')
-        .select('payload')
-        .where('id_hash', '=', key(id))
-        .where('expires_at', '>', now())
-        .executeTakeFirst()
-      return read(id, row)
+      const live = select(await unit.read(), id).where('expires_at', '>', now())
+      return read(id, await live.executeTakeFirst())
     },
 
     async findExpired(id) {
-      const db = await unit.read()
-      const row = await db
-        .selectFrom('interactions')
-        .select('payload')
-        .where('id_hash', '=', key(id))
-        .executeTakeFirst()
-      return read(id, row)
+      return read(id, await select(await unit.read(), id).executeTakeFirst())
     },
 
     async lock(id) {
-      const db = await unit.write()
-      const row = await db
-        .selectFrom('interactions')
-        .select('payload')
-        .where('id_hash', '=', key(id))
-        .where('expires_at', '>', now())
-        .forUpdate()
-        .executeTakeFirst()
-      return read(id, row)
+      const live = select(await unit.write(), id).where('expires_at', '>', now())
+      return read(id, await live.forUpdate().executeTakeFirst())
     },
 
     async destroy(id) {

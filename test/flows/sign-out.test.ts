@@ -56,6 +56,10 @@ describe('S-183 a sign-out ends the session on the server', () => {
     expect(out.html).toContain('You are signed out')
     expect(await cookiesOf(browser)).not.toMatch(/gatehouse-session=[\w-]/)
     expect(await replay(kept)).toBe('login_required')
+    const told = await server.database
+      .pool()
+      .query(`select actor, subject from audit_entries where kind = 'account.signed-out'`)
+    expect(told.rows).toEqual([{ actor: cast.ada, subject: cast.ada }])
     expect((await browser.press(consent, 'allow')).html).toContain('This page is too old')
     expect((await browser.open(consent.url)).html).not.toContain('ada@example.com')
   })
