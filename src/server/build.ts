@@ -5,6 +5,7 @@ import { accountRoutes } from '../accounts/routes.ts'
 import { createCsrf } from '../http/csrf.ts'
 import { interactionRoutes } from '../interactions/routes.ts'
 import { createEngine, type Engine } from '../provider/create.ts'
+import type { ProviderParts } from '../provider/parts.ts'
 import type { Rooms } from '../wire.ts'
 import { createApp } from './app.ts'
 import type { LandingParts } from './landing.ts'
@@ -28,26 +29,10 @@ export function buildServer({
   ready: () => Promise<boolean>
   landing: LandingParts
 }): Built {
-  const { config, ring, unit, audit, now } = rooms
+  const { config, ring, unit, audit } = rooms
   const secure = config.issuer.startsWith('https:')
   const csrf = createCsrf({ origin: config.issuer, secure, hmac: (value) => ring.keyedHash('form', value) })
-  const finders = {
-    findClient: rooms.clients.find,
-    findResource: rooms.resources.find,
-    findAccount: rooms.accounts.find,
-  }
-  const engine = createEngine({
-    ...finders,
-    issuer: config.issuer,
-    ring,
-    signingKeys: rooms.signingKeys,
-    now,
-    privateAddresses: config.profile === 'test',
-    audit,
-    verifySecret: rooms.clients.verifySecret,
-    tokens: rooms.tokens,
-    sessions: rooms.sessions,
-  })
+  const engine = createEngine(engineParts(rooms))
   const app = createApp({
     issuer: config.issuer,
     trustedProxies: config.trustedProxies,
@@ -58,10 +43,9 @@ export function buildServer({
     landing,
     accountRoutes: accountRoutes({ accounts: rooms.accounts, csrf }),
     interactionRoutes: interactionRoutes({
-      ...finders,
+      ...findersOf(rooms),
       issuer: config.issuer,
       provider: engine.provider,
-      unit,
       csrf,
       audit,
       interactions: rooms.sessions.interactions,
@@ -71,4 +55,25 @@ export function buildServer({
     engine,
   })
   return { app, engine }
+}
+
+/** @returns what an engine is built from; with other signing keys, what the next one is built from */
+export function engineParts(rooms: Rooms): ProviderParts {
+  const { config, ring, audit, now, signingKeys, tokens, sessions } = rooms
+  return {
+    ...findersOf(rooms),
+    issuer: config.issuer,
+    privateAddresses: config.profile === 'test',
+    verifySecret: rooms.clients.verifySecret,
+    ring,
+    audit,
+    now,
+    signingKeys,
+    tokens,
+    sessions,
+  }
+}
+
+function findersOf({ clients, resources, accounts }: Rooms) {
+  return { findClient: clients.find, findResource: resources.find, findAccount: accounts.find }
 }

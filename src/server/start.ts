@@ -1,6 +1,5 @@
 // Starts everything, says where it is, and stops it in the right order: readiness first, then connections, then the database.
 
-import { sql } from 'kysely'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { pendingMigrations } from '../db/migrate.ts'
@@ -62,26 +61,24 @@ export async function startServer({ config, demo, say, terminal }: StartOptions)
     const landing = { describe: () => describeLanding({ config, rooms, demo: withDemo, version: VERSION }) }
     const ready = () => isReady(opened, draining)
     const { app } = buildServer({ rooms, log, ready, landing })
+    // Before the first request: whoever finds the server ready finds the demo, too.
+    if (withDemo) await prepareDemo(config, rooms)
     stops.push(startSweeper({ db: opened.db, now: rooms.now }, (outcome) => reportSweep(log, outcome)).stop)
     const listening = await listen(app.callback(), config.port, config.hosts)
     stops.push(() => drain(listening, draining))
-    if (withDemo) {
-      await seedDemo(
-        {
-          findResource: rooms.resources.find,
-          addResource: (resource: Resource) => rooms.resources.add(resource, 'operator'),
-        },
-        config.issuer,
-      )
-      await cleanUpTry(tourParts(rooms))
-      stops.push((await startDemoGateway(config, log)).close)
-    }
+    if (withDemo) stops.push((await startDemoGateway(config, log)).close)
     await announce({ config, rooms, opened, demo: withDemo, say, terminal, version: VERSION })
     return { rooms, stop }
   } catch (error) {
     await stop()
     throw error
   }
+}
+
+async function prepareDemo(config: Config, rooms: Rooms): Promise<void> {
+  const addResource = (resource: Resource) => rooms.resources.add(resource, 'operator')
+  await seedDemo({ findResource: rooms.resources.find, addResource }, config.issuer)
+  await cleanUpTry(tourParts(rooms))
 }
 
 function startDemoGateway(config: Config, log: Logger): Promise<Gateway> {
@@ -108,6 +105,5 @@ async function drain(listening: Listening, draining: { now: boolean }): Promise<
 
 async function isReady({ db }: OpenDatabase, draining: { now: boolean }): Promise<boolean> {
   if (draining.now) return false
-  await sql`select 1`.execute(db)
   return (await pendingMigrations(db)).length === 0
 }

@@ -98,7 +98,7 @@ it('by clicking: sign in, consent, tokens, remembered the second time, sign out'
   })
 }, 30_000)
 
-it('by keyboard only: sign in, then allow', async () => {
+it('by keyboard only: sign in, allow, sign out', async () => {
   await withPage(async (page) => {
     await server.addPerson('grace@example.com')
     const { verifier, url } = start()
@@ -112,7 +112,17 @@ it('by keyboard only: sign in, then allow', async () => {
     await tabTo(page, 'action', 'allow')
     await page.keyboard.press('Enter')
     await page.waitForURL(`${app.callback}?*`)
-    expect((await exchange(page, verifier)).status).toBe(200)
+    const tokens = await exchange(page, verifier)
+    expect(tokens.status).toBe(200)
+
+    await page.goto(
+      `${server.issuer}/logout?id_token_hint=${tokens.body.id_token}&post_logout_redirect_uri=${app.home}`,
+    )
+    await tabTo(page, 'logout', 'yes')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(app.home)
+    await page.goto(start().url)
+    expect(await page.title()).toContain('Sign in')
   })
 }, 30_000)
 
@@ -220,12 +230,8 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 async function axe(page: Page): Promise<string[]> {
   await page.evaluate(AXE)
   return page.evaluate(async () => {
-    // biome-ignore lint/suspicious/noExplicitAny: axe was just put there
-    const { violations } = await (globalThis as any).axe.run()
-    return violations.map(
-      (one: { id: string; impact: string; nodes: { html: string }[] }) =>
-        `${one.impact} ${one.id}: ${one.nodes[0]?.html}`,
-    )
+    const { violations } = await (globalThis as unknown as { axe: typeof import('axe-core') }).axe.run()
+    return violations.map((one) => `${one.impact} ${one.id}: ${one.nodes[0]?.html}`)
   })
 }
 

@@ -4,6 +4,7 @@ import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import type { ClientFields } from '../../src/clients/client.ts'
 import { readConfig } from '../../src/config.ts'
+import type { Engine } from '../../src/provider/create.ts'
 import type { Resource } from '../../src/resources/resource.ts'
 import { buildServer } from '../../src/server/build.ts'
 import { listen } from '../../src/server/listen.ts'
@@ -17,6 +18,7 @@ export const PASSWORD = 'four mossy lanterns by the gate'
 export interface TestServer {
   readonly issuer: string
   readonly rooms: Rooms
+  readonly engine: Engine
   readonly database: TestDatabase
   /** every line that was logged */
   readonly log: string[]
@@ -65,7 +67,7 @@ export async function startTestServer(
   )
   const opened = await openDatabase(config, { role: 'server', say: () => undefined })
   const rooms = await buildRooms({ config, db: opened.db, log: logger })
-  const { app } = buildServer({
+  const { app, engine } = buildServer({
     rooms,
     log: logger,
     ready: async () => true,
@@ -84,6 +86,7 @@ export async function startTestServer(
   return {
     issuer: options.env?.GATEHOUSE_ISSUER ?? issuer,
     rooms,
+    engine,
     database,
     log,
 

@@ -1,0 +1,47 @@
+// The engine behind its holder: a new one, with other keys, takes over while requests are on their way.
+import { decodeProtectedHeader } from 'jose'
+import { engineParts } from '../../src/server/build.ts'
+import { makeSigningKey } from '../../src/signing-keys/ensure.ts'
+import { post } from '../helpers/flow.ts'
+import { addCast, startTestServer, type TestServer } from '../helpers/server.ts'
+
+let server: TestServer
+let secret: string
+
+beforeAll(async () => {
+  server = await startTestServer()
+  secret = (await addCast(server)).billing
+})
+afterAll(() => server.stop())
+
+const token = () => post(server, '/token', { grant_type: 'client_credentials' }, { id: 'billing', secret })
+const published = async () => {
+  const { keys } = (await (await fetch(`${server.issuer}/jwks`)).json()) as { keys: { kid: string }[] }
+  return keys.map(({ kid }) => kid)
+}
+
+it('no request fails over ten swaps under load; afterwards tokens and key set are of the new keys', async () => {
+  const before = await published()
+  const statuses: number[] = []
+  let swapping = true
+  const clients = Array.from({ length: 8 }, async () => {
+    while (swapping) statuses.push((await token()).status)
+  })
+  const made = await Promise.all([makeSigningKey('ES256', new Date()), makeSigningKey('RS256', new Date())])
+  for (let swap = 0; swap < 10; swap++) {
+    const signingKeys = swap % 2 ? server.rooms.signingKeys : made
+    server.engine.rebuild({ ...engineParts(server.rooms), signingKeys })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  server.engine.rebuild({ ...engineParts(server.rooms), signingKeys: made })
+  swapping = false
+  await Promise.all(clients)
+  expect(statuses.length).toBeGreaterThan(20)
+  expect(new Set(statuses)).toEqual(new Set([200]))
+
+  const after = await published()
+  expect(new Set(after)).toEqual(new Set(made.map(({ kid }) => kid)))
+  expect(after.some((kid) => before.includes(kid))).toBe(false)
+  const { kid } = decodeProtectedHeader((await token()).body.access_token)
+  expect(after).toContain(kid)
+})
