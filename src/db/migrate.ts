@@ -7,6 +7,7 @@ import * as resourcesAndClients from '../../migrations/0003-resources-and-client
 import * as sessionsAndGrants from '../../migrations/0004-sessions-and-grants.ts'
 import * as tokens from '../../migrations/0005-tokens.ts'
 import * as endingsAndAudit from '../../migrations/0006-endings-and-audit.ts'
+import * as versions from '../../migrations/0007-versions.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import type { Db } from './unit-of-work.ts'
 
@@ -22,6 +23,7 @@ const MIGRATIONS: Record<string, OurMigration> = {
   '0004-sessions-and-grants': sessionsAndGrants,
   '0005-tokens': tokens,
   '0006-endings-and-audit': endingsAndAudit,
+  '0007-versions': versions,
 }
 
 export interface MigrationReport {

@@ -169,6 +169,13 @@ export interface AuditEntriesTable {
   detail: Json
 }
 
+/** What was changed when, for what processes keep in memory; a topic's version is all of its rows (`db/live.ts`). */
+export interface VersionsTable {
+  topic: 'clients' | 'resources' | 'signing-keys' | 'key-ring'
+  slot: number
+  version: string
+}
+
 export interface Schema {
   key_ring: KeyRingTable
   signing_keys: SigningKeysTable
@@ -187,4 +194,5 @@ export interface Schema {
   replays: ReplaysTable
   endings: EndingsTable
   audit_entries: AuditEntriesTable
+  versions: VersionsTable
 }

@@ -1,0 +1,197 @@
+// How a process hears that what it keeps is old: by a notification, by the heartbeat when that is lost, and by knowing that it
+// can no longer know.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type pg from 'pg'
+import { type Live, STALE_AFTER, startLive, type Topic } from '../../src/db/live.ts'
+import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
+import { type SlowDatabase, slowDown } from '../helpers/slow-database.ts'
+
+let database: TestDatabase
+let pool: pg.Pool
+let slow: SlowDatabase | undefined
+const started: Live[] = []
+
+beforeEach(async () => {
+  database = await createTestDatabase()
+  pool = database.pool()
+})
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((live) => live.stop()))
+  await slow?.close()
+  slow = undefined
+  await database.drop()
+})
+
+const clock = () => performance.now()
+
+function start(connection: Parameters<typeof startLive>[0]['connection'] = database.connection) {
+  const errors: string[] = []
+  const live = startLive({ connection, clock, report: (error) => errors.push(error.message) })
+  started.push(live)
+  return { live, errors }
+}
+
+/** Waits until `test` holds. @returns the milliseconds that it took */
+async function until(test: () => boolean, within = 5000): Promise<number> {
+  const since = clock()
+  while (!test()) {
+    if (clock() - since > within) throw new Error(`waited in vain until ${test}`)
+    await sleep(2)
+  }
+  return clock() - since
+}
+
+async function known(topic: Topic, live: Live): Promise<string> {
+  await until(() => live.version(topic) !== undefined)
+  return live.version(topic)!
+}
+
+const addClient = (id: string, on: { query(text: string): Promise<unknown> } = pool) =>
+  on.query(`insert into clients (id, name, kind, auth_method, first_party, redirect_uris, post_logout_redirect_uris,
+    response_modes, refresh, scopes, serves, created_at, updated_at)
+    values ('${id}', 'One', 'service', 'client_secret_basic', false, '{}', '{}', '{}', 'none', '{}', '{}', now(), now())`)
+const addSecret = (client: string) =>
+  pool.query(`insert into client_secrets (id, client_id, hash, created_at)
+    values (gen_random_uuid(), '${client}', '\\x00', now())`)
+
+it('every writer makes its topic old, and no other', async () => {
+  const { live } = start()
+  const changes: [string, Topic, () => Promise<unknown>][] = [
+    ['insert', 'clients', () => addClient('one')],
+    ['update', 'clients', () => pool.query("update clients set name = 'Two'")],
+    ['a secret', 'clients', () => addSecret('one')],
+    ['an end of a secret', 'clients', () => pool.query('update client_secrets set expires_at = now()')],
+    ['delete', 'clients', () => pool.query('delete from clients')],
+    ['truncate', 'clients', () => pool.query('truncate clients cascade')],
+    [
+      'a resource',
+      'resources',
+      () =>
+        pool.query(
+          `insert into resources values ('https://a.example.com', 'A', 'jwt', 'ES256', 60, '[]', now(), now())`,
+        ),
+    ],
+    ['the ring', 'key-ring', () => pool.query("insert into key_ring values (1, '\\x00', now())")],
+    ['a truncated ring', 'key-ring', () => pool.query('truncate key_ring')],
+    ['signing keys', 'signing-keys', () => pool.query('truncate signing_keys')],
+  ]
+  for (const [what, topic, change] of changes) {
+    const others = (['clients', 'resources', 'signing-keys', 'key-ring'] as const).filter((other) => other !== topic)
+    const before = await known(topic, live)
+    const rest = await Promise.all(others.map((other) => known(other, live)))
+    await change()
+    // Well before the next heartbeat: it was told.
+    const took = await until(() => live.version(topic) !== before).catch(() => Number.POSITIVE_INFINITY)
+    expect([what, took < 200]).toEqual([what, true])
+    await known(topic, live)
+    expect([what, ...others.map((other) => live.version(other))]).toEqual([what, ...rest])
+  }
+})
+
+it('a statement that changes nothing, and what is only noted about a secret, make nothing old', async () => {
+  await addClient('one')
+  await addSecret('one')
+  await pool.query('alter table client_secrets add column if not exists last_used_at timestamptz')
+  const { live } = start()
+  const before = await known('clients', live)
+  await pool.query('update client_secrets set last_used_at = now()')
+  await pool.query("update clients set name = name where id = 'one'")
+  await pool.query("delete from clients where id = 'nobody'")
+  await sleep(600) // a heartbeat
+  expect(live.version('clients')).toBe(before)
+})
+
+it('S-200 a lost notification is found out by the heartbeat, within the bound', async () => {
+  const { live } = start()
+  // Counts on, but tells nobody: what a listener sees whose notification was lost.
+  const { rows } = await pool.query<{ source: string }>(
+    "select pg_get_functiondef('versions_bump(text)'::regprocedure) as source",
+  )
+  await pool.query(rows[0]!.source.replace("perform pg_notify('gatehouse', changed);", ''))
+  for (let round = 0; round < 3; round += 1) {
+    const before = await known('clients', live)
+    await addClient(`client-${round}`)
+    expect(await until(() => live.version('clients') !== before)).toBeLessThan(STALE_AFTER)
+  }
+})
+
+it('S-200 a connection that is cut has no version at once, and comes back with another one', async () => {
+  const { live, errors } = start()
+  const before = await known('clients', live)
+  const heard: string[] = []
+  live.onChange('clients', () => heard.push('clients'))
+  await pool.query(`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and application_name = 'gatehouse live'`)
+  expect(await until(() => live.version('clients') === undefined)).toBeLessThan(STALE_AFTER)
+  expect(await known('clients', live)).not.toBe(before)
+  expect(heard).toEqual(['clients'])
+  expect(errors).toHaveLength(1)
+})
+
+it('S-200 a connection that dies in silence vouches for nothing after the bound', async () => {
+  slow = await slowDown(database.connection, 0)
+  const { live } = start(slow.url)
+  const before = await known('clients', live)
+  slow.blackHole()
+  const since = clock()
+  await addClient('one')
+  await until(() => live.version('clients') === undefined)
+  expect(clock() - since).toBeLessThan(STALE_AFTER + 50)
+  await sleep(1500) // a try that hangs, too
+  expect(live.version('clients')).toBeUndefined()
+  await slow.resume()
+  expect(await known('clients', live)).not.toBe(before)
+})
+
+it('what this process changed itself has no version until it was read again', async () => {
+  const { live } = start()
+  const before = await known('clients', live)
+  await addClient('one')
+  live.touch('clients')
+  expect(live.version('clients')).toBeUndefined()
+  expect(await known('clients', live)).not.toBe(before)
+})
+
+it('a listener hears of the first reading and of each change, and one that throws harms nobody', async () => {
+  const { live, errors } = start()
+  const heard: string[] = []
+  live.onChange('resources', () => {
+    throw new Error('listener')
+  })
+  const end = live.onChange('resources', () => heard.push('resources'))
+  live.onChange('clients', () => heard.push('clients'))
+  await until(() => heard.length === 2)
+  await pool.query(
+    `insert into resources values ('https://a.example.com', 'A', 'jwt', 'ES256', 60, '[]', now(), now())`,
+  )
+  await until(() => heard.length === 3)
+  expect([heard.sort(), errors]).toEqual([
+    ['clients', 'resources', 'resources'],
+    ['listener', 'listener'],
+  ])
+  end()
+  await addClient('one')
+  await until(() => heard.length === 4)
+  expect(heard.at(-1)).toBe('clients')
+})
+
+it('writers of different rows do not wait for each other, whatever their order', async () => {
+  await addClient('one')
+  await addClient('two')
+  const [a, b] = [await pool.connect(), await pool.connect()]
+  try {
+    const { live } = start()
+    const before = await known('clients', live)
+    for (const client of [a, b]) await client.query("begin; set local lock_timeout = '2s'")
+    await a.query("update clients set name = 'A' where id = 'one'")
+    await b.query("select from clients where id = 'two' for update")
+    await b.query("update clients set name = 'B' where id = 'two'")
+    await b.query("update clients set name = 'C' where id = 'two'; commit")
+    await until(() => live.version('clients') !== before)
+    const between = await known('clients', live)
+    await a.query("update clients set name = 'A' where id = 'two'; commit")
+    await until(() => live.version('clients') !== between)
+  } finally {
+    for (const client of [a, b]) client.release(true)
+  }
+})
