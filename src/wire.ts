@@ -10,7 +10,7 @@ import { createClientSecretStore } from './clients/secret-store.ts'
 import { verifySecret } from './clients/secrets.ts'
 import { createClientStore } from './clients/store.ts'
 import { type Config, makeSecret, readSecrets } from './config.ts'
-import { type Connected, checkServer, connect, describePlace } from './db/connect.ts'
+import { type Connected, type Connection, checkServer, connect, describePlace } from './db/connect.ts'
 import { type MigrationReport, migrateToLatest } from './db/migrate.ts'
 import { createUnitOfWork } from './db/unit-of-work.ts'
 import { createEndings } from './endings/end.ts'
@@ -40,6 +40,8 @@ const now = () => new Date()
 export interface OpenDatabase extends Connected {
   /** where it is, fit for a terminal */
   readonly place: string
+  /** for connections beside the pool */
+  readonly connection: Connection
   readonly embedded?: EmbeddedDatabase
   readonly migration: MigrationReport
 }
@@ -56,7 +58,8 @@ export async function openDatabase(
 ): Promise<OpenDatabase> {
   const embedded = config.databaseUrl ? undefined : await launchPostgres({ dataDir: config.dataDir, role, say })
   const place = config.databaseUrl ? describePlace(config.databaseUrl) : embedded!.place
-  const connected = connect(config.databaseUrl ?? embedded!.connection, { max: role === 'server' ? 10 : 3, onLost })
+  const connection = config.databaseUrl ?? embedded!.connection
+  const connected = connect(connection, { max: role === 'server' ? 10 : 3, onLost })
   const close = async () => {
     await connected.close()
     await embedded?.stop()
@@ -64,7 +67,7 @@ export async function openDatabase(
   try {
     await checkServer(connected.pool, place)
     await tryRing({ db: connected.db, secrets: () => readSecrets(config) })
-    return { ...connected, close, place, embedded, migration: await migrate(config, connected) }
+    return { ...connected, close, place, connection, embedded, migration: await migrate(config, connected) }
   } catch (error) {
     await close()
     throw error

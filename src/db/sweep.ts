@@ -1,18 +1,18 @@
-// Expired rows leave by themselves, in small batches that hold no lock for long. Nothing relies on it: every reader looks at
-// the end of what it reads.
+// Expired rows leave in batches, table by table. Nothing relies on it: every reader looks at the end of what it reads.
 import { sql } from 'kysely'
 import type { Db } from './unit-of-work.ts'
 
 // An arbitrary constant of ours: one node sweeps at a time, the others pass.
 const SWEEP_LOCK = 7_142_005
-const BATCH = 1000
-const EVERY_MS = 60_000
+
+/** No statement of ours may run longer (milliseconds): the server cancels it, and the next one asks for fewer rows. */
+const STATEMENT_MS = 450
 
 /**
  * What is swept, and for how many seconds it is kept after its end: replayed codes must be recognised as long as clocks may
- * differ, and whoever comes late to a sign-in page is offered to start again.
+ * differ, and whoever comes late to a sign-in page is offered to start again. Audit entries have no end; they are never swept.
  */
-const KEPT_SECONDS: Record<string, number> = {
+export const KEPT_SECONDS: Readonly<Record<string, number>> = {
   authorization_codes: 60,
   access_tokens: 60,
   refresh_families: 60,
@@ -24,62 +24,45 @@ const KEPT_SECONDS: Record<string, number> = {
   account_links: 24 * 60 * 60,
 }
 
-/**
- * Removes every row whose time is over.
- * @returns how many rows went
- */
-export async function sweep({ db, now }: { db: Db; now: () => Date }): Promise<number> {
-  let removed = 0
-  for (const [table, kept] of Object.entries(KEPT_SECONDS)) {
-    const before = new Date(now().getTime() - kept * 1000)
-    for (let batch = BATCH; batch === BATCH; removed += batch) batch = await sweepBatch(db, table, before)
-  }
-  return removed
-}
-
-/** Rows that somebody holds are left for the next time. */
-async function sweepBatch(db: Db, table: string, before: Date): Promise<number> {
-  return db.transaction().execute(async (trx) => {
-    const lock = await sql<{ mine: boolean }>`select pg_try_advisory_xact_lock(${SWEEP_LOCK}) as mine`.execute(trx)
-    if (!lock.rows[0]?.mine) return 0
-    const result = await sql`delete from ${sql.table(table)} where ctid = any(array(
-      select ctid from ${sql.table(table)} where expires_at < ${before} order by expires_at
-      limit ${BATCH} for update skip locked))`.execute(trx)
-    return Number(result.numAffectedRows ?? 0n)
-  })
-}
-
-export interface Sweeper {
-  /** Waits for the batch at hand, and starts no more. */
-  stop(): Promise<void>
-}
+/** What one batch did. `busy`: another node sweeps at this moment; `late`: it took too long and was undone. */
+export type Batch = { readonly removed: number; readonly upTo: Date | undefined } | 'busy' | 'late'
 
 /**
- * Sweeps now and every minute.
- * @param report hears of each sweep that removed something, and of each that failed
+ * Removes the rows of a table that ended first. Rows that somebody holds are left for the next time. What is removed needs
+ * no durability of its own, because it would be removed again: the commit waits for no disk and no standby.
+ * @param batch rows ending before `before` (and not before `from`, where the last batch came to), at most `size`
  */
-export function startSweeper(
-  { db, now }: { db: Db; now: () => Date },
-  report: (outcome: { removed: number } | { error: unknown }) => void,
-): Sweeper {
-  let running = Promise.resolve()
-  const run = () => {
-    running = running.then(async () => {
-      try {
-        const removed = await sweep({ db, now })
-        if (removed > 0) report({ removed })
-      } catch (error) {
-        report({ error })
-      }
+export async function sweepBatch(
+  db: Db,
+  { table, from, before, size }: { table: string; from?: Date; before: Date; size: number },
+): Promise<Batch> {
+  try {
+    return await db.transaction().execute(async (trx) => {
+      const lock = await sql<{ mine: boolean }>`select pg_try_advisory_xact_lock(${SWEEP_LOCK}) as mine,
+        set_config('statement_timeout', ${`${STATEMENT_MS}`}, true),
+        set_config('synchronous_commit', 'off', true)`.execute(trx)
+      if (!lock.rows[0]?.mine) return 'busy'
+      const rows = sql.table(table)
+      // From where the last batch ended: the index entries of what that one removed are not walked over again.
+      const result = await sql<{ removed: number; up_to: Date | null }>`with gone as (
+          delete from ${rows} where ctid = any(array(
+            select ctid from ${rows} where expires_at < ${before} and expires_at >= ${from ?? new Date(0)}
+            order by expires_at limit ${size} for update skip locked))
+          returning expires_at)
+        select count(*)::int as removed, max(expires_at) as up_to from gone`.execute(trx)
+      const { removed, up_to } = result.rows[0]!
+      return { removed, upTo: up_to ?? undefined }
     })
+  } catch (error) {
+    if ((error as { code?: unknown }).code === QUERY_CANCELED) return 'late'
+    throw error
   }
-  run()
-  const timer = setInterval(run, EVERY_MS)
-  timer.unref()
-  return {
-    async stop() {
-      clearInterval(timer)
-      await running
-    },
-  }
+}
+
+const QUERY_CANCELED = '57014'
+
+/** @returns when the row of a table ends that ends first, or undefined for a table without such rows */
+export async function firstEnd(db: Db, table: string): Promise<Date | undefined> {
+  const result = await sql<{ first: Date | null }>`select min(expires_at) as first from ${sql.table(table)}`.execute(db)
+  return result.rows[0]?.first ?? undefined
 }

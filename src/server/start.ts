@@ -2,8 +2,9 @@
 
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
+import { connect } from '../db/connect.ts'
 import { pendingMigrations } from '../db/migrate.ts'
-import { startSweeper } from '../db/sweep.ts'
+import { type Sweeper, type SweepOutcome, startSweeper } from '../db/sweeper.ts'
 import { type Gateway, startGateway } from '../gateway/serve.ts'
 import type { Resource } from '../resources/resource.ts'
 import { cleanUpTry } from '../tour/clean-up.ts'
@@ -63,7 +64,7 @@ export async function startServer({ config, demo, say, terminal }: StartOptions)
     const { app } = buildServer({ rooms, log, ready, landing })
     // Before the first request: whoever finds the server ready finds the demo, too.
     if (withDemo) await prepareDemo(config, rooms)
-    stops.push(startSweeper({ db: opened.db, now: rooms.now }, (outcome) => reportSweep(log, outcome)).stop)
+    stops.push(startOwnSweeper(opened, rooms, log).stop)
     const listening = await listen(app.callback(), config.port, config.hosts)
     stops.push(() => drain(listening, draining))
     if (withDemo) stops.push((await startDemoGateway(config, log)).close)
@@ -92,8 +93,21 @@ function startDemoGateway(config: Config, log: Logger): Promise<Gateway> {
   })
 }
 
-function reportSweep(log: Logger, outcome: { removed: number } | { error: unknown }): void {
-  if ('error' in outcome) log.warn({ err: outcome.error }, 'expired rows could not be removed')
+/** Requests never wait for its connection, nor it for theirs. */
+function startOwnSweeper({ connection }: OpenDatabase, { now }: Rooms, log: Logger): Sweeper {
+  const { db, close } = connect(connection, { max: 1 })
+  const sweeper = startSweeper({ db, now, report: (outcome) => reportSweep(log, outcome) })
+  return {
+    ...sweeper,
+    async stop() {
+      await sweeper.stop()
+      await close()
+    },
+  }
+}
+
+function reportSweep(log: Logger, outcome: SweepOutcome): void {
+  if ('error' in outcome) log.warn({ table: outcome.table, err: outcome.error }, 'expired rows could not be removed')
   else log.debug(outcome, 'expired rows removed')
 }
 

@@ -1,0 +1,135 @@
+// Keeps the tables swept: looks every few seconds, and does not stop while something is left to do.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { firstEnd, KEPT_SECONDS, sweepBatch } from './sweep.ts'
+import type { Db } from './unit-of-work.ts'
+
+const EVERY_MS = 10_000
+
+/** A batch that takes longer than the second is halved, one that takes less than the first doubled (milliseconds). */
+const AIM_MS = { least: 60, most: 150 }
+const ROWS = { least: 20, first: 500, most: 20_000 }
+
+export interface SweeperParts {
+  /** a pool of its own: a request must never wait for a sweep */
+  readonly db: Db
+  readonly now: () => Date
+  /** hears of each batch that removed something, and of each that failed */
+  readonly report: (outcome: SweepOutcome) => void
+}
+
+export type SweepOutcome =
+  | { readonly table: string; readonly removed: number; readonly milliseconds: number }
+  | { readonly table: string; readonly error: unknown }
+
+export interface Sweeper {
+  /**
+   * For how many seconds rows have been there that should be gone, by table. It grows while nothing is swept, also while
+   * the database is away. A table is missing until it has been looked at.
+   */
+  lag(): Readonly<Record<string, number>>
+  /** Sweeps what is due now. @returns how many rows went; a table that failed is reported and passed over */
+  sweep(): Promise<number>
+  /** Waits for the batch at hand, and starts no more. */
+  stop(): Promise<void>
+}
+
+/**
+ * Sweeps now and then every ten seconds, one node at a time.
+ * @param every milliseconds between two looks; 0 sweeps only when told
+ */
+export function startSweeper({ db, now, report }: SweeperParts, every = EVERY_MS): Sweeper {
+  const ends = new Map<string, Date | undefined>()
+  const sizes = new Map<string, number>()
+  const over = new AbortController()
+
+  /** @returns the end of the kept time: what ended before it should be gone */
+  const due = (table: string) => new Date(now().getTime() - KEPT_SECONDS[table]! * 1000)
+
+  async function look(table: string): Promise<boolean> {
+    const first = await firstEnd(db, table)
+    ends.set(table, first)
+    return first !== undefined && first < due(table)
+  }
+
+  /** @returns what is left to do for this table: the next batch begins at `from` */
+  async function batch(table: string, from: Date | undefined): Promise<{ removed: number; from?: Date } | 'busy'> {
+    const size = sizes.get(table) ?? ROWS.first
+    const begun = performance.now()
+    const done = await sweepBatch(db, { table, from, before: due(table), size })
+    const milliseconds = performance.now() - begun
+    if (done === 'busy') return done
+    if (done === 'late' || milliseconds > AIM_MS.most) sizes.set(table, Math.max(ROWS.least, Math.floor(size / 2)))
+    if (done === 'late') {
+      if (size > ROWS.least) return { removed: 0, from: from ?? new Date(0) }
+      throw new Error(`removing ${size} rows took too long`)
+    }
+    if (done.removed > 0) report({ table, removed: done.removed, milliseconds })
+    if (done.removed < size) return { removed: done.removed }
+    if (milliseconds < AIM_MS.least) sizes.set(table, Math.min(ROWS.most, size * 2))
+    ends.set(table, done.upTo)
+    return { removed: done.removed, from: done.upTo }
+  }
+
+  async function sweep(): Promise<number> {
+    let removed = 0
+    // One batch of each table in turn, so that none waits for the backlog of another.
+    const left = new Map<string, Date | undefined>()
+    const attempt = async (table: string, work: () => Promise<unknown>) => {
+      try {
+        await work()
+      } catch (error) {
+        left.delete(table)
+        report({ table, error })
+      }
+    }
+    for (const table of Object.keys(KEPT_SECONDS)) {
+      await attempt(table, async () => {
+        if (!over.signal.aborted && (await look(table))) left.set(table, undefined)
+      })
+    }
+    while (left.size > 0 && !over.signal.aborted) {
+      for (const [table, from] of [...left]) {
+        const begun = performance.now()
+        await attempt(table, async () => {
+          const done = await batch(table, from)
+          // Whoever holds the lock works at the same tables.
+          if (done === 'busy') return left.clear()
+          removed += done.removed
+          if (done.from) return left.set(table, done.from)
+          left.delete(table)
+          await look(table)
+        })
+        if (over.signal.aborted) break
+        // At most half of the time is ours: requests have the database, and this process, for the other half.
+        if (left.size > 0)
+          await sleep(performance.now() - begun, undefined, { signal: over.signal }).catch(() => undefined)
+      }
+    }
+    return removed
+  }
+
+  let running: Promise<unknown> = Promise.resolve()
+  let timer: NodeJS.Timeout | undefined
+  const run = () => {
+    running = sweep().finally(() => {
+      if (!over.signal.aborted) timer = setTimeout(run, every).unref()
+    })
+  }
+  if (every > 0) run()
+
+  return {
+    lag: () =>
+      Object.fromEntries(
+        [...ends].map(([table, first]) => [
+          table,
+          first ? Math.max(0, (due(table).getTime() - first.getTime()) / 1000) : 0,
+        ]),
+      ),
+    sweep,
+    async stop() {
+      over.abort()
+      clearTimeout(timer)
+      await running
+    },
+  }
+}

@@ -1,0 +1,122 @@
+// What is over is over, although its row is still there: nothing is swept here, as if the sweeper had never run.
+import { createBrowser } from '../helpers/browser.ts'
+import { holdClock, passSeconds, releaseClock } from '../helpers/clock.ts'
+import { authorizeUrl, introspect, obtainCode, obtainTokens, pkce, post, redeem, refresh } from '../helpers/flow.ts'
+import { addCast, startTestServer, type TestServer, THINGS } from '../helpers/server.ts'
+
+const MINUTE = 60
+const DAY = 24 * 60 * MINUTE
+
+let server: TestServer
+let cast: Awaited<ReturnType<typeof addCast>>
+let machine: { id: string; secret: string }
+let people = 0
+
+beforeAll(async () => {
+  server = await startTestServer()
+  cast = await addCast(server)
+  const secret = await server.addClient({
+    id: 'machine',
+    kind: 'service',
+    redirectUris: [],
+    postLogoutRedirectUris: [],
+    refresh: 'none',
+    scopes: { [THINGS]: ['things:read'] },
+  })
+  machine = { id: 'machine', secret }
+  await server.addClient({ id: 'phone', kind: 'native', authMethod: 'none', firstParty: true, refresh: 'offline' })
+})
+afterAll(() => server?.stop())
+beforeEach(() => holdClock())
+afterEach(() => releaseClock())
+
+const spa = { id: 'spa' }
+const active = async (token: string) =>
+  (await introspect(server, { id: 'orders-api', secret: cast.api }, token)).active === true
+const count = async (table: string) => (await server.database.pool().query(`select from ${table}`)).rowCount
+
+/** Each case makes one thing whose row has an end, and says how to see whether it still works. */
+const cases: [what: string, table: string, seconds: number, make: () => Promise<() => Promise<boolean>>][] = [
+  [
+    'an authorization code',
+    'authorization_codes',
+    MINUTE,
+    async () => {
+      const got = await obtainCode(server, spa.id)
+      return async () => (await redeem(server, spa, got)).status === 200
+    },
+  ],
+  [
+    'an opaque access token of a person',
+    'access_tokens',
+    10 * MINUTE,
+    async () => {
+      const { body } = await obtainTokens(server, spa, { scope: 'openid things:read' })
+      return () => active(body.access_token)
+    },
+  ],
+  [
+    'an opaque access token of a client',
+    'access_tokens',
+    10 * MINUTE,
+    async () => {
+      const { body } = await post(server, '/token', { grant_type: 'client_credentials', scope: 'things:read' }, machine)
+      return () => active(body.access_token)
+    },
+  ],
+  [
+    'a refresh family',
+    'refresh_families',
+    30 * DAY,
+    async () => {
+      const { body } = await obtainTokens(server, { id: 'phone' })
+      return async () => (await refresh(server, { id: 'phone' }, body.refresh_token)).status === 200
+    },
+  ],
+  [
+    'a login session',
+    'sessions',
+    12 * 60 * MINUTE,
+    async () => {
+      const { browser } = await obtainCode(server, spa.id)
+      const cookie = await browser.jar.getCookieString(server.issuer)
+      const silent = authorizeUrl(server, spa.id, pkce().challenge, { prompt: 'none' })
+      return async () => {
+        const answer = await fetch(silent, { headers: { cookie }, redirect: 'manual' })
+        return new URL(answer.headers.get('location')!).searchParams.has('code')
+      }
+    },
+  ],
+  [
+    'a sign-in under way',
+    'interactions',
+    15 * MINUTE,
+    async () => {
+      const browser = createBrowser(server.issuer)
+      const { url } = await browser.open(authorizeUrl(server, spa.id, pkce().challenge))
+      const cookie = await browser.jar.getCookieString(url.href)
+      return async () => (await fetch(url, { headers: { cookie } })).status === 200
+    },
+  ],
+  [
+    'a one-time link',
+    'account_links',
+    DAY,
+    async () => {
+      const id = await server.addPerson(`person-${people++}@example.com`)
+      const { token } = await server.rooms.accounts.makeSetPasswordLink(id, 'operator')
+      return async () => (await fetch(`${server.issuer}/set-password?token=${token}`)).status === 200
+    },
+  ],
+]
+
+it.each(cases)('S-216 %s', async (_what, table, seconds, make) => {
+  const works = [await make(), await make()]
+  const rows = await count(table)
+  passSeconds(seconds - 2)
+  expect(await works[0]!()).toBe(true)
+  // Where use moves the end, the other one was not used. Clocks may differ by ten seconds.
+  passSeconds(14)
+  expect(await works[1]!()).toBe(false)
+  expect(await count(table)).toBeGreaterThanOrEqual(rows!)
+})
