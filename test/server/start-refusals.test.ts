@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'kysely'
+import { connect } from '../../src/db/connect.ts'
 import { createAdapterFactory } from '../../src/provider/adapter.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
 import { cleanEnv } from '../helpers/process.ts'
@@ -99,16 +101,29 @@ it('S-003 the wrong secret is refused and harms nothing; the right one starts ag
 })
 
 it('the wrong secret changes nothing, not even the tables of an upgrade that is due', async () => {
-  const pool = database.pool()
-  const newest = (await pool.query('select name from kysely_migration order by name desc limit 1')).rows[0].name
-  await pool.query('drop table endings, audit_entries')
-  await pool.query('delete from kysely_migration where name = $1', [newest])
-  const there = async () => (await pool.query(`select to_regclass('endings') is not null as there`)).rows[0].there
-  const wrong = { ...external(), GATEHOUSE_SECRET: 'another secret that is long enough to be taken' }
-  expectRefusal(await start(wrong), /secret does not open/i)
-  expect(await there()).toBe(false)
-  expect(await start(external())).toMatchObject({ code: null })
-  expect(await there()).toBe(true)
+  const { db, close } = connect(database.connection)
+  try {
+    const columns = async () =>
+      (
+        await sql`select table_name, column_name from information_schema.columns where table_schema = 'public'
+        order by table_name, ordinal_position`.execute(db)
+      ).rows
+    const whole = await columns()
+    const newest = await sql<{ name: string }>`select name from kysely_migration order by name desc limit 1`.execute(db)
+    const { name } = newest.rows[0]!
+    const { down } = await import(`../../migrations/${name}.ts`)
+    await down(db)
+    await sql`delete from kysely_migration where name = ${name}`.execute(db)
+    const before = await columns()
+    expect(before).not.toEqual(whole)
+    const wrong = { ...external(), GATEHOUSE_SECRET: 'another secret that is long enough to be taken' }
+    expectRefusal(await start(wrong), /secret does not open/i)
+    expect(await columns()).toEqual(before)
+    expect(await start(external())).toMatchObject({ code: null })
+    expect(await columns()).toEqual(whole)
+  } finally {
+    await close()
+  }
 })
 
 it('S-003 no page of the engine’s development mode answers, and nothing is kept in memory only', async () => {
