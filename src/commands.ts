@@ -93,6 +93,7 @@ function roomsForCommands(rooms: Rooms): CommandRooms {
   const makeSetPasswordLink = (id: string, actor: string) =>
     link('/set-password', accounts.makeSetPasswordLink(id, actor))
   return {
+    now: rooms.now,
     clients,
     resources,
     accounts: {

@@ -7,6 +7,7 @@ import { createHandler } from './authorizer/handler.ts'
 import type { ClientFields } from './clients/client.ts'
 import { createClientRegister } from './clients/register.ts'
 import { createClientSecretStore } from './clients/secret-store.ts'
+import { createSecretUse } from './clients/secret-use.ts'
 import { verifySecret } from './clients/secrets.ts'
 import { createClientStore } from './clients/store.ts'
 import { type Config, makeSecret, readSecrets } from './config.ts'
@@ -123,6 +124,7 @@ export async function buildRooms({ config, db, log }: { config: Config; db: Open
 
   const clientStore = createClientStore({ unit, now })
   const secrets = { store: createClientSecretStore({ unit }), ring, now }
+  const secretUse = createSecretUse({ store: secrets.store, now })
   const clients = createClientRegister({
     unit,
     store: clientStore,
@@ -167,7 +169,12 @@ export async function buildRooms({ config, db, log }: { config: Config; db: Open
       find: clientStore.find,
       list: clientStore.list,
       listSecrets: secrets.store.list,
-      verifySecret: (id: string, secret: string) => verifySecret(secrets, id, secret),
+      secretUse,
+      async verifySecret(id: string, presented: string): Promise<boolean> {
+        const used = await verifySecret(secrets, id, presented)
+        if (used !== undefined) secretUse.note(used)
+        return used !== undefined
+      },
     },
     resources: { ...resources, find: resourceStore.find, list: resourceStore.list },
     accounts,

@@ -16,6 +16,7 @@ export const AUDIT_KINDS = [
   'client.disabled',
   'client.enabled',
   'client.removed',
+  'client.secret-revoked',
   'client.secret-rotated',
   'resource.added',
   'resource.changed',

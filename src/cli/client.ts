@@ -1,13 +1,13 @@
-// client add, list, show, rotate-secret, disable, enable, remove.
+// client add, list, show, disable, enable, remove.
 import type { Command } from 'commander'
 import type { Client } from '../clients/client.ts'
 import { writeClientFields } from '../clients/fields.ts'
-import { OperatorFault } from '../vocabulary/fault.ts'
+import type { OperatorFault } from '../vocabulary/fault.ts'
 import { addClientAdd } from './client-add.ts'
+import { addClientSecretCommands, countSecrets, describeSecret } from './client-secret.ts'
 import { answer, confirm, examples, GATEHOUSE, OPERATOR, unknownFault } from './command.ts'
 import type { Output } from './output.ts'
 import type { Rooms, WithRooms } from './rooms.ts'
-import { secretsOf, secretText } from './secret-text.ts'
 import { formatFacts, formatTable, formatTime } from './table.ts'
 
 /** Adds the `client` commands. */
@@ -42,39 +42,13 @@ export function addClientCommands(
         const secrets = await rooms.clients.listSecrets(id)
         const shown = {
           ...describe(client),
-          secrets: secrets.map(({ createdAt, expiresAt }) => ({ created_at: createdAt, expires_at: expiresAt })),
+          secrets: secrets.map(describeSecret),
         }
-        answer(
-          output,
-          command,
-          shown,
-          showText(
-            client,
-            secrets.map(({ createdAt }) => createdAt),
-          ),
-        )
+        answer(output, command, shown, showText(client, countSecrets(secrets, rooms.now())))
       }),
     )
 
-  group
-    .command('rotate-secret')
-    .description('make a new secret and print it once; the old one stops working at once')
-    .argument('<id>', 'the client_id')
-    .addHelpText('after', examples('client rotate-secret billing'))
-    .action((id: string, _options: object, command: Command) =>
-      withRooms(async (rooms) => {
-        const rotated = await rooms.clients.rotateSecret(id, OPERATOR)
-        if (!rotated.ok && rotated.reason === 'unknown') throw await unknownClient(rooms, id)
-        if (!rotated.ok) {
-          throw new OperatorFault(
-            `${id} has no secret: it does not authenticate with one.`,
-            `"${GATEHOUSE} client show ${id}" tells how it does. Nothing was changed.`,
-          )
-        }
-        const text = `${id} has a new secret; the old one no longer works.\n${secretText(rotated.secret)}`
-        answer(output, command, { clients: secretsOf(id, rotated.secret) }, text)
-      }),
-    )
+  addClientSecretCommands(group, { withRooms, output, unknown: unknownClient })
 
   for (const [name, act, done, description] of [
     ['disable', 'disable', 'disabled', 'refuse a client everything, at once and until it is enabled'],
@@ -138,7 +112,7 @@ function listText(clients: readonly Client[]): string {
   )
 }
 
-function showText(client: Client, secretTimes: readonly Date[]): string {
+function showText(client: Client, secrets: string | undefined): string {
   const scopes = Object.entries(client.scopes).map(([id, names]) => `${id}: ${names.join(' ')}`)
   return formatFacts([
     ['id', client.id],
@@ -146,7 +120,7 @@ function showText(client: Client, secretTimes: readonly Date[]): string {
     ['kind', client.kind],
     ['state', client.disabledAt ? `disabled since ${formatTime(client.disabledAt)}` : 'enabled'],
     ['auth', client.authMethod],
-    ['secret', secretTimes.length > 0 ? secretTimes.map((time) => `made ${formatTime(time)}`) : undefined],
+    ['secrets', secrets],
     ['first party', client.firstParty ? 'yes: no consent page' : 'no'],
     ['redirect URIs', client.redirectUris.length > 0 ? client.redirectUris : undefined],
     ['after sign-out', client.postLogoutRedirectUris.length > 0 ? client.postLogoutRedirectUris : undefined],

@@ -16,7 +16,7 @@ export interface OneTimeLink {
 export interface Rooms {
   readonly clients: Pick<ClientStore, 'find' | 'list'> &
     ClientRegister & {
-      listSecrets(clientId: string): Promise<readonly Pick<ClientSecretRow, 'createdAt' | 'expiresAt'>[]>
+      listSecrets(clientId: string): Promise<readonly ClientSecretRow[]>
     }
   readonly resources: Pick<ResourceStore, 'find' | 'list'> & ResourceRegister
   readonly accounts: {
@@ -33,6 +33,7 @@ export interface Rooms {
   }
   readonly signingKeys: { list(): Promise<readonly { kid: string; alg: string; createdAt: Date }[]> }
   readonly apply: Apply
+  readonly now: () => Date
 }
 
 /** Opens configuration, database and rooms, runs one command with them, and closes again, whatever happened. */

@@ -2,7 +2,8 @@
 import type { Audit } from '../audit/entry.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import { type Client, type ClientFields, usesSecret } from './client.ts'
-import { addSecret, replaceSecrets, type SecretParts } from './secrets.ts'
+import type { ClientSecretRow } from './secret-store.ts'
+import { addSecret, isLive, type SecretParts, type SecretWishes } from './secrets.ts'
 import type { ClientStore } from './store.ts'
 
 export interface RegisterParts {
@@ -27,12 +28,28 @@ export interface ClientRegister {
   disable(id: string, actor: string): Promise<'done' | 'unchanged' | 'unknown'>
   enable(id: string, actor: string): Promise<'done' | 'unchanged' | 'unknown'>
   remove(id: string, actor: string): Promise<'done' | 'unknown'>
-  /** The new secret replaces every old one at once. @returns it; `no-secret` when the client authenticates otherwise */
+  /**
+   * Makes a new secret. The old ones end now, or after `overlap`, if not by themselves before that.
+   * @param wishes `overlap` in seconds
+   * @returns the secret, its row, and when the old ones end; `no-secret` when the client authenticates otherwise, `too-many`
+   *   when more than MOST_SECRETS would be live at once
+   */
   rotateSecret(
     id: string,
     actor: string,
-  ): Promise<{ ok: true; secret: string } | { ok: false; reason: 'unknown' | 'no-secret' }>
+    wishes?: RotationWishes,
+  ): Promise<
+    | { ok: true; secret: string; row: ClientSecretRow; oldEnd: Date }
+    | { ok: false; reason: 'unknown' | 'no-secret' | 'too-many' }
+  >
+  /** Ends one secret at once. */
+  revokeSecret(id: string, secretId: string, actor: string): Promise<'done' | 'unknown' | 'unknown-secret'>
 }
+
+export type RotationWishes = SecretWishes & { readonly overlap?: number }
+
+/** Each is compared when the client authenticates. */
+export const MOST_SECRETS = 10
 
 /** @returns the acts on clients */
 export function createClientRegister(parts: RegisterParts): ClientRegister {
@@ -41,7 +58,7 @@ export function createClientRegister(parts: RegisterParts): ClientRegister {
     add: (fields, actor) =>
       unit.run(async () => {
         if (!(await store.insert(fields))) return { ok: false, reason: 'taken' }
-        const secret = usesSecret(fields) ? await addSecret(secrets, fields.id) : undefined
+        const secret = usesSecret(fields) ? (await addSecret(secrets, fields.id)).secret : undefined
         await audit({ kind: 'client.added', actor, subject: fields.id, detail: { after: fields } })
         return { ok: true, ...(secret !== undefined && { secret }) }
       }),
@@ -69,16 +86,37 @@ export function createClientRegister(parts: RegisterParts): ClientRegister {
         return 'done'
       }),
 
-    rotateSecret: (id, actor) =>
+    rotateSecret: (id, actor, wishes = {}) => unit.run(() => rotateSecret(parts, id, actor, wishes)),
+
+    revokeSecret: (id, secretId, actor) =>
       unit.run(async () => {
-        const client = await store.lock(id)
-        if (!client) return { ok: false, reason: 'unknown' }
-        if (!usesSecret(client)) return { ok: false, reason: 'no-secret' }
-        const secret = await replaceSecrets(secrets, id)
-        await audit({ kind: 'client.secret-rotated', actor, subject: id })
-        return { ok: true, secret }
+        if (!(await store.lock(id))) return 'unknown'
+        if (!(await secrets.store.remove(id, secretId))) return 'unknown-secret'
+        await audit({ kind: 'client.secret-revoked', actor, subject: id, detail: { secret: secretId } })
+        return 'done'
       }),
   }
+}
+
+async function rotateSecret(
+  { store, secrets, audit, now }: RegisterParts,
+  id: string,
+  actor: string,
+  { overlap = 0, ...wishes }: RotationWishes,
+): ReturnType<ClientRegister['rotateSecret']> {
+  // Of two rotations at once the second waits here, and then finds the secret of the first among the old ones.
+  const client = await store.lock(id)
+  if (!client) return { ok: false, reason: 'unknown' }
+  if (!usesSecret(client)) return { ok: false, reason: 'no-secret' }
+  const at = now()
+  const kept = (await secrets.store.list(id)).filter((secret) => overlap > 0 && isLive(secret, at))
+  if (kept.length >= MOST_SECRETS) return { ok: false, reason: 'too-many' }
+  const oldEnd = new Date(at.getTime() + overlap * 1000)
+  await secrets.store.endAll(id, { now: at, end: oldEnd })
+  const { row, secret } = await addSecret(secrets, id, wishes)
+  const detail = { secret: row.id, name: row.name, expires_at: row.expiresAt, old_secrets_end: oldEnd }
+  await audit({ kind: 'client.secret-rotated', actor, subject: id, detail })
+  return { ok: true, secret, row, oldEnd }
 }
 
 async function switchClient(
@@ -101,5 +139,5 @@ async function switchClient(
 // A client that stops using a secret must not get back in with the old one when it uses secrets again.
 async function fitSecrets(secrets: SecretParts, before: Client, after: ClientFields): Promise<string | undefined> {
   if (!usesSecret(after)) await secrets.store.removeAll(after.id)
-  return usesSecret(after) && !usesSecret(before) ? addSecret(secrets, after.id) : undefined
+  return usesSecret(after) && !usesSecret(before) ? (await addSecret(secrets, after.id)).secret : undefined
 }

@@ -1,19 +1,40 @@
-// The table of client secrets: keyed hashes, never a secret.
+// The table of client secrets: keyed hashes, or sealed where the secret itself is needed; never a secret in clear.
 import { randomUUID } from 'node:crypto'
+import { type Selectable, sql } from 'kysely'
+import type { ClientSecretsTable } from '../db/schema.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 
-export interface ClientSecretRow {
-  readonly hash: Buffer
+/** Exactly one of `hash` and `sealed` is there. */
+export interface NewClientSecret {
+  readonly name?: string
+  /** keyed hash of the secret, 32 bytes */
+  readonly hash?: Buffer
+  /** the secret, encrypted under the ring */
+  readonly sealed?: Buffer
   readonly createdAt: Date
+  /** from then on it is refused */
   readonly expiresAt?: Date
+}
+
+export interface ClientSecretRow extends NewClientSecret {
+  readonly id: string
+  /** to the minute or so: uses are written together */
+  readonly lastUsedAt?: Date
 }
 
 export interface ClientSecretStore {
   /** @returns the secrets of one client, newest first, expired ones too */
   list(clientId: string): Promise<readonly ClientSecretRow[]>
-  insert(clientId: string, secret: ClientSecretRow): Promise<void>
+  /** @returns the id of the new row */
+  insert(clientId: string, secret: NewClientSecret): Promise<string>
+  /** Lets no secret of the client live longer than `at`, and removes those that are over by then. */
+  endAll(clientId: string, at: { readonly now: Date; readonly end: Date }): Promise<void>
+  /** @returns false when the client has no such secret */
+  remove(clientId: string, id: string): Promise<boolean>
   /** @returns how many there were */
   removeAll(clientId: string): Promise<number>
+  /** Writes when secrets were last used. Rows that somebody is changing are left for their next use. */
+  noteUses(uses: ReadonlyMap<string, Date>): Promise<void>
 }
 
 /** @returns the store of client secrets */
@@ -23,29 +44,55 @@ export function createClientSecretStore({ unit }: { unit: UnitOfWork }): ClientS
       const db = await unit.read()
       const rows = await db
         .selectFrom('client_secrets')
-        .select(['hash', 'created_at', 'expires_at'])
+        .selectAll()
         .where('client_id', '=', clientId)
         .orderBy('created_at', 'desc')
+        .orderBy('id')
         .execute()
-      return rows.map((row) => ({
-        hash: row.hash,
-        createdAt: row.created_at,
-        ...(row.expires_at && { expiresAt: row.expires_at }),
-      }))
+      return rows.map(toSecret)
     },
 
-    async insert(clientId, { hash, createdAt, expiresAt }) {
+    async insert(clientId, { name, hash, sealed, createdAt, expiresAt }) {
       const db = await unit.write()
+      const id = randomUUID()
       await db
         .insertInto('client_secrets')
         .values({
-          id: randomUUID(),
+          id,
           client_id: clientId,
-          hash,
+          name: name ?? null,
+          hash: hash ?? null,
+          sealed: sealed ?? null,
           created_at: createdAt,
           expires_at: expiresAt ?? null,
         })
         .execute()
+      return id
+    },
+
+    async endAll(clientId, { now, end }) {
+      const db = await unit.write()
+      await db
+        .deleteFrom('client_secrets')
+        .where('client_id', '=', clientId)
+        .where((is) => is.or([is('expires_at', '<=', now), is.val(end <= now)]))
+        .execute()
+      await db
+        .updateTable('client_secrets')
+        .set({ expires_at: end })
+        .where('client_id', '=', clientId)
+        .where((is) => is.or([is('expires_at', 'is', null), is('expires_at', '>', end)]))
+        .execute()
+    },
+
+    async remove(clientId, id) {
+      const db = await unit.write()
+      const result = await db
+        .deleteFrom('client_secrets')
+        .where('client_id', '=', clientId)
+        .where('id', '=', id)
+        .executeTakeFirst()
+      return result.numDeletedRows === 1n
     },
 
     async removeAll(clientId) {
@@ -53,5 +100,28 @@ export function createClientSecretStore({ unit }: { unit: UnitOfWork }): ClientS
       const result = await db.deleteFrom('client_secrets').where('client_id', '=', clientId).executeTakeFirst()
       return Number(result.numDeletedRows)
     },
+
+    async noteUses(uses) {
+      const db = await unit.write()
+      const [ids, times] = [[...uses.keys()], [...uses.values()]]
+      await sql`update client_secrets set last_used_at = used.at
+        from unnest(${ids}::text[], ${times}::timestamptz[]) as used (id, at)
+        where client_secrets.id = used.id
+          and (client_secrets.last_used_at is null or client_secrets.last_used_at < used.at)
+          and client_secrets.id = any(array(
+            select id from client_secrets where id = any(${ids}::text[]) for no key update skip locked))`.execute(db)
+    },
+  }
+}
+
+function toSecret(row: Selectable<ClientSecretsTable>): ClientSecretRow {
+  return {
+    id: row.id,
+    ...(row.name !== null && { name: row.name }),
+    ...(row.hash && { hash: row.hash }),
+    ...(row.sealed && { sealed: row.sealed }),
+    createdAt: row.created_at,
+    ...(row.expires_at && { expiresAt: row.expires_at }),
+    ...(row.last_used_at && { lastUsedAt: row.last_used_at }),
   }
 }

@@ -1,7 +1,7 @@
-// Client secrets: made here with 256 random bits, shown once, kept as keyed hashes.
+// Client secrets: made here with 256 random bits, shown once, several live at a time, kept as keyed hashes.
 import { randomBytes } from 'node:crypto'
 import { type KeyRing, sameHash } from '../secrets/key-ring.ts'
-import type { ClientSecretStore } from './secret-store.ts'
+import type { ClientSecretRow, ClientSecretStore } from './secret-store.ts'
 
 const SECRET_BYTES = 32
 
@@ -11,37 +11,55 @@ export interface SecretParts {
   readonly now: () => Date
 }
 
-/**
- * Gives a client one more secret.
- * @returns the secret, 43 base64url characters, which is kept nowhere
- */
-export async function addSecret({ store, ring, now }: SecretParts, clientId: string): Promise<string> {
-  const secret = randomBytes(SECRET_BYTES).toString('base64url')
-  await store.insert(clientId, { hash: hashSecret(ring, clientId, secret), createdAt: now() })
-  return secret
+/** What an operator may say about a new secret. */
+export interface SecretWishes {
+  /** plain text by which people tell secrets apart */
+  readonly name?: string
+  /** seconds until it ends; without it, it does not */
+  readonly lifetime?: number
 }
 
-/** Puts a new secret in the place of all that the client has, at once. @returns the new secret */
-export async function replaceSecrets(parts: SecretParts, clientId: string): Promise<string> {
-  await parts.store.removeAll(clientId)
-  return addSecret(parts, clientId)
+/**
+ * Gives a client one more secret.
+ * @returns its row, and the secret, 43 base64url characters, which is kept nowhere
+ */
+export async function addSecret(
+  { store, ring, now }: SecretParts,
+  clientId: string,
+  { name, lifetime }: SecretWishes = {},
+): Promise<{ row: ClientSecretRow; secret: string }> {
+  const secret = randomBytes(SECRET_BYTES).toString('base64url')
+  const createdAt = now()
+  const row = {
+    hash: hashSecret(ring, clientId, secret),
+    createdAt,
+    ...(name !== undefined && { name }),
+    ...(lifetime !== undefined && { expiresAt: new Date(createdAt.getTime() + lifetime * 1000) }),
+  }
+  return { row: { ...row, id: await store.insert(clientId, row) }, secret }
+}
+
+/** @returns whether the secret may still be used; it ends at its second, whether or not its row is still there */
+export function isLive(secret: Pick<ClientSecretRow, 'expiresAt'>, now: Date): boolean {
+  return secret.expiresAt === undefined || secret.expiresAt > now
 }
 
 /**
  * Compares a presented secret with every live one of the client, each in constant time and all of them, so that the time
  * tells nothing. An unknown client has none and fails alike.
+ * @returns the id of the secret that it is, or undefined
  */
 export async function verifySecret(
   { store, ring, now }: SecretParts,
   clientId: string,
   presented: string,
-): Promise<boolean> {
+): Promise<string | undefined> {
   const hash = hashSecret(ring, clientId, presented)
   const at = now()
-  let found = false
+  let found: string | undefined
   for (const row of await store.list(clientId)) {
-    const live = row.expiresAt === undefined || row.expiresAt > at
-    found = (sameHash(row.hash, hash) && live) || found
+    const same = row.hash !== undefined && sameHash(row.hash, hash)
+    if (same && isLive(row, at)) found = row.id
   }
   return found
 }

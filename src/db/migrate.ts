@@ -8,6 +8,7 @@ import * as sessionsAndGrants from '../../migrations/0004-sessions-and-grants.ts
 import * as tokens from '../../migrations/0005-tokens.ts'
 import * as endingsAndAudit from '../../migrations/0006-endings-and-audit.ts'
 import * as versions from '../../migrations/0007-versions.ts'
+import * as clientSecrets from '../../migrations/0009-client-secrets.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import type { Db } from './unit-of-work.ts'
 
@@ -24,6 +25,7 @@ const MIGRATIONS: Record<string, OurMigration> = {
   '0005-tokens': tokens,
   '0006-endings-and-audit': endingsAndAudit,
   '0007-versions': versions,
+  '0009-client-secrets': clientSecrets,
 }
 
 export interface MigrationReport {

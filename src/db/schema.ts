@@ -74,12 +74,16 @@ export interface ClientsTable {
   updated_at: Timestamp
 }
 
+/** Several may be live at once. The secret is either hashed or, where it is needed in clear, sealed. */
 export interface ClientSecretsTable {
   id: string
   client_id: string
-  hash: Buffer
+  name: string | null
+  hash: Buffer | null
+  sealed: Buffer | null
   created_at: Timestamp
   expires_at: MaybeTimestamp
+  last_used_at: MaybeTimestamp
 }
 
 /** Login sessions of browsers. `uid` is a name, not a credential; the cookie's value is kept as a keyed hash only. */

@@ -65,6 +65,7 @@ export async function startServer({ config, demo, say, terminal }: StartOptions)
     // Before the first request: whoever finds the server ready finds the demo, too.
     if (withDemo) await prepareDemo(config, rooms)
     stops.push(startOwnSweeper(opened, rooms, log).stop)
+    stops.push(rooms.clients.secretUse.start((error) => reportUses(log, error)).stop)
     const listening = await listen(app.callback(), config.port, config.hosts)
     stops.push(() => drain(listening, draining))
     if (withDemo) stops.push((await startDemoGateway(config, log)).close)
@@ -104,6 +105,10 @@ function startOwnSweeper({ connection }: OpenDatabase, { now }: Rooms, log: Logg
       await close()
     },
   }
+}
+
+function reportUses(log: Logger, error: unknown): void {
+  log.warn({ err: error }, 'last uses of client secrets could not be written')
 }
 
 function reportSweep(log: Logger, outcome: SweepOutcome): void {

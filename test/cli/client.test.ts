@@ -119,11 +119,66 @@ it('rotates a secret; the old one stops', async () => {
   const fresh: string = (await done(['client', 'rotate-secret', 'billing', '--json'])).json.clients.billing
     .client_secret
   expect([await rooms.verifySecret('billing', old), await rooms.verifySecret('billing', fresh)]).toEqual([false, true])
+  expect((await done(['client', 'rotate-secret', 'billing'])).out).toMatch(
+    /^billing has a new secret; the old one no longer works\.\n\nIts secret, shown this once:\n\n {2}[\w-]{43}\n$/,
+  )
   await done(['client', 'add', 'app', '--name', 'App', '--kind', 'spa', '--redirect-uri', 'https://app.example.com/'])
   expect(await run(['client', 'rotate-secret', 'app'])).toMatchObject({
     code: 1,
     err: expect.stringMatching(/app has no secret/),
   })
+})
+
+it('S-070 rotates with an overlap, names secrets, lists them, and ends one', async () => {
+  await done(ADD_ORDERS)
+  const old: string = (await done([...ADD_BILLING, '--json'])).json.clients.billing.client_secret
+  const rotate = ['client', 'rotate-secret', 'billing', '--overlap', '1h', '--name', 'Autumn', '--expires', '90d']
+  const { json } = await done([...rotate, '--json'])
+  const fresh: string = json.clients.billing.client_secret
+  expect(json.secret).toEqual({
+    id: expect.any(String),
+    name: 'Autumn',
+    created_at: expect.any(String),
+    expires_at: expect.any(String),
+  })
+  const hours = (time: string) => Math.round((Date.parse(time) - Date.now()) / 3_600_000)
+  expect([hours(json.old_secrets_end), hours(json.secret.expires_at)]).toEqual([1, 90 * 24])
+  expect([await rooms.verifySecret('billing', old), await rooms.verifySecret('billing', fresh)]).toEqual([true, true])
+  const listed = (await done(['client', 'secrets', 'billing', '--json'])).json.secrets
+  expect(listed).toMatchObject([json.secret, { expires_at: json.old_secrets_end }])
+  const text = (await done(['client', 'secrets', 'billing'])).out
+  expect(text).toMatch(/^ID +NAME +MADE +ENDS +LAST USED\n[\w-]{36} +Autumn .*not yet\n[\w-]{36} +- .*not yet\n$/)
+  const shown = (await done(['client', 'show', 'billing'])).out
+  expect(shown).toMatch(/^secrets +2 in use, the next one ends 20/m)
+  for (const out of [text, shown]) for (const secret of [old, fresh]) expect(out).not.toContain(secret)
+
+  await done(['client', 'revoke-secret', 'billing', listed[1].id])
+  expect([await rooms.verifySecret('billing', old), await rooms.verifySecret('billing', fresh)]).toEqual([false, true])
+  expect(await run(['client', 'revoke-secret', 'billing', listed[1].id])).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/billing has no secret "/),
+  })
+  const last = ['client', 'revoke-secret', 'billing', json.secret.id]
+  expect(await run(last)).toMatchObject({ code: 2, err: expect.stringMatching(/Add --yes/) })
+  expect(await rooms.verifySecret('billing', fresh)).toBe(true)
+  expect((await done([...last, '--yes', '--json'])).json).toMatchObject({ revoked: true })
+  expect(await rooms.verifySecret('billing', fresh)).toBe(false)
+})
+
+it.each([
+  [['--overlap', '1'], /--overlap must be a whole number and a unit/],
+  [['--expires', 'soon'], /--expires must be/],
+  [['--name', ''], /--name is empty/],
+  [['--name', 'a\nb'], /--name must be one line of plain text/],
+])('rotate-secret refuses %j and changes nothing', async (options, told) => {
+  await done(ADD_ORDERS)
+  const old: string = (await done([...ADD_BILLING, '--json'])).json.clients.billing.client_secret
+  expect(await run(['client', 'rotate-secret', 'billing', ...options])).toMatchObject({
+    code: 2,
+    out: '',
+    err: expect.stringMatching(told),
+  })
+  expect(await rooms.verifySecret('billing', old)).toBe(true)
 })
 
 it('disables and enables', async () => {
@@ -140,13 +195,16 @@ it('disables and enables', async () => {
   expect((await done(['client', 'enable', 'billing'])).out).toBe('billing was enabled already.\n')
 })
 
-it.each(['show', 'rotate-secret', 'disable', 'enable', 'remove'])('%s says which client was meant', async (name) => {
-  await done(ADD_ORDERS)
-  await done(ADD_BILLING)
-  const { code, out, err } = await run(['client', name, 'biling', '--json'])
-  expect({ code, out }).toEqual({ code: 1, out: '' })
-  expect(err).toMatch(/There is no client "biling"; did you mean billing\?/)
-})
+it.each(['show', 'rotate-secret', 'secrets', 'disable', 'enable', 'remove'])(
+  '%s says which client was meant',
+  async (name) => {
+    await done(ADD_ORDERS)
+    await done(ADD_BILLING)
+    const { code, out, err } = await run(['client', name, 'biling', '--json'])
+    expect({ code, out }).toEqual({ code: 1, out: '' })
+    expect(err).toMatch(/There is no client "biling"; did you mean billing\?/)
+  },
+)
 
 it('removes only after a yes', async () => {
   await done(ADD_ORDERS)

@@ -2,6 +2,7 @@ import { createAudit } from '../../src/audit/append.ts'
 import type { ClientFields } from '../../src/clients/client.ts'
 import { createClientRegister } from '../../src/clients/register.ts'
 import { createClientSecretStore } from '../../src/clients/secret-store.ts'
+import { createSecretUse } from '../../src/clients/secret-use.ts'
 import { addSecret, verifySecret } from '../../src/clients/secrets.ts'
 import { createClientStore } from '../../src/clients/store.ts'
 import { connect } from '../../src/db/connect.ts'
@@ -44,7 +45,7 @@ describe('clients', () => {
       audit: createAudit({ unit, now, requestId: () => undefined }),
       endClient: async (id, reason) => void ended.push(`${id} ${reason}`),
     })
-    const verify = (id: string, presented: string) => verifySecret(secrets, id, presented)
+    const verify = async (id: string, presented: string) => (await verifySecret(secrets, id, presented)) !== undefined
     const passTo = (at: string) => {
       time = new Date(at)
     }
@@ -104,12 +105,12 @@ describe('clients', () => {
     const rows = await rooms.db.selectFrom('client_secrets').selectAll().execute()
     expect(rows).toHaveLength(1)
     const everything = JSON.stringify([
-      rows.map((row) => ({ ...row, hash: row.hash.toString('latin1') })),
+      rows.map((row) => ({ ...row, hash: row.hash!.toString('latin1') })),
       await rooms.db.selectFrom('audit_entries').selectAll().execute(),
       await rooms.store.list(),
     ])
     expect(everything).not.toContain(secret)
-    expect(rows[0]?.hash.includes(Buffer.from(secret, 'base64url'))).toBe(false)
+    expect(rows[0]?.hash?.includes(Buffer.from(secret, 'base64url'))).toBe(false)
   })
 
   it('binds a secret to its client: a row that is moved to another client opens nothing', async () => {
@@ -121,9 +122,9 @@ describe('clients', () => {
 
   it('checks every live secret, and none that has expired', async () => {
     await addBilling()
-    const second = await addSecret(rooms.secrets, 'billing')
+    const { secret: second } = await addSecret(rooms.secrets, 'billing')
     expect(await rooms.verify('billing', second)).toBe(true)
-    const expiring = await addSecret(rooms.secrets, 'billing')
+    const { secret: expiring } = await addSecret(rooms.secrets, 'billing')
     await rooms.db
       .updateTable('client_secrets')
       .set({ expires_at: new Date('2026-02-01') })
@@ -166,6 +167,87 @@ describe('clients', () => {
     const made = await Promise.all(rotations)
     const opening = await Promise.all(made.map((one) => rooms.verify('billing', one.ok ? one.secret : '')))
     expect(opening.filter(Boolean)).toHaveLength(1)
+  })
+
+  it('leaves all of them live when they overlap, and refuses more than ten', async () => {
+    await addBilling()
+    const rotate = () => rooms.register.rotateSecret('billing', 'operator', { overlap: 3600 })
+    const made = await Promise.all(Array.from({ length: 8 }, rotate))
+    const opening = await Promise.all(made.map((one) => rooms.verify('billing', one.ok ? one.secret : '')))
+    expect(opening).toEqual(Array(8).fill(true))
+    expect((await Promise.all([rotate(), rotate()])).map(({ ok }) => ok).sort()).toEqual([false, true])
+    expect(await rotate()).toEqual({ ok: false, reason: 'too-many' })
+    expect((await rooms.register.rotateSecret('billing', 'operator')).ok).toBe(true)
+    expect(await rooms.secrets.store.list('billing')).toHaveLength(1)
+  })
+
+  it('S-070 ends a secret at its second: an overlap never gives a secret more time than it had', async () => {
+    const first = await addBilling()
+    const rotate = async (wishes: object) => {
+      const rotated = await rooms.register.rotateSecret('billing', 'operator', wishes)
+      if (!rotated.ok) throw new Error(rotated.reason)
+      return rotated.secret
+    }
+    const second = await rotate({ overlap: 60, lifetime: 90 })
+    const third = await rotate({ overlap: 3600 })
+    const live = async () =>
+      Promise.all([first, second, third].map(async (secret) => await rooms.verify('billing', secret)))
+    const at = async (time: string) => {
+      rooms.passTo(`2026-01-01T00:${time}Z`)
+      return await live()
+    }
+    expect(await at('00:59.999')).toEqual([true, true, true])
+    expect(await at('01:00.000')).toEqual([false, true, true])
+    expect(await at('01:29.999')).toEqual([false, true, true])
+    expect(await at('01:30.000')).toEqual([false, false, true])
+    rooms.passTo('2026-01-01T00:00:00Z')
+  })
+
+  it('writes the last use of a secret once for many uses, and never takes it back', async () => {
+    const secret = await addBilling()
+    const use = createSecretUse({ store: rooms.secrets.store, now: rooms.now })
+    const id = (await rooms.secrets.store.list('billing'))[0]!.id
+    const lastUse = async () => (await rooms.secrets.store.list('billing'))[0]!.lastUsedAt
+    for (let times = 0; times < 3; times++) use.note((await verifySecret(rooms.secrets, 'billing', secret))!)
+    expect(await lastUse()).toBeUndefined()
+    await use.flush()
+    expect(await lastUse()).toEqual(new Date('2026-01-01T00:00:00Z'))
+    // Another process that used it before, and writes later.
+    await rooms.secrets.store.noteUses(new Map([[id, new Date('2025-12-31')]]))
+    expect(await lastUse()).toEqual(new Date('2026-01-01T00:00:00Z'))
+    rooms.passTo('2026-01-02T00:00:00Z')
+    await use.flush() // has nothing to write
+    expect(await lastUse()).toEqual(new Date('2026-01-01T00:00:00Z'))
+    use.note(id)
+    await use.flush()
+    expect(await lastUse()).toEqual(new Date('2026-01-02T00:00:00Z'))
+    rooms.passTo('2026-01-01T00:00:00Z')
+  })
+
+  it('does not wait for a rotation under way to write a last use, and keeps what could not be written', async () => {
+    await addBilling()
+    const id = (await rooms.secrets.store.list('billing'))[0]!.id
+    let broken = true
+    const use = createSecretUse({
+      now: rooms.now,
+      store: {
+        noteUses: async (uses) => {
+          if (broken) throw new Error('away')
+          await rooms.secrets.store.noteUses(uses)
+        },
+      },
+    })
+    use.note(id)
+    await expect(use.flush()).rejects.toThrow('away')
+    broken = false
+    await rooms.unit.run(async () => {
+      await rooms.secrets.store.endAll('billing', { now: rooms.now(), end: new Date('2027-01-01') })
+      // From another connection than the one that holds the row.
+      const outside = createClientSecretStore({ unit: createUnitOfWork(rooms.db) })
+      await outside.noteUses(new Map([[id, rooms.now()]]))
+    })
+    await use.flush()
+    expect((await rooms.secrets.store.list('billing'))[0]!.lastUsedAt).toEqual(rooms.now())
   })
 
   it('makes a secret when a client becomes confidential, and drops it when it stops using one', async () => {

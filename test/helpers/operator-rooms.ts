@@ -62,6 +62,7 @@ export async function createOperatorRooms(
     makeAdminLink: (actor) => link('/admin/setup', accounts.makeAdminLink(actor)),
   }
   const rooms: Rooms = {
+    now,
     clients,
     resources,
     accounts: people,
@@ -86,7 +87,8 @@ export async function createOperatorRooms(
     db,
     unit,
     close,
-    verifySecret: (clientId: string, secret: string) => verifySecret(secrets, clientId, secret),
+    verifySecret: async (clientId: string, secret: string) =>
+      (await verifySecret(secrets, clientId, secret)) !== undefined,
   }
 }
 
