@@ -28,6 +28,32 @@ export interface Browser {
 
 const MOST_REDIRECTS = 12
 
+/**
+ * The request that a button of a page would send.
+ * @param button '' for the only button of a page that has one
+ * @param changed values of fields; what is not named keeps the page's value
+ */
+export function formOf(
+  page: Page,
+  button: string,
+  changed: Record<string, string> = {},
+): { target: URL; fields: Record<string, string> } {
+  const $ = load(page.html)
+  const pressed = button === '' ? $('main button') : $(`button[value="${button}"]`).first()
+  if (pressed.length === 0) throw new Error(`no button "${button}" on ${page.url.pathname}:\n${$('main').text()}`)
+  const formId = pressed.attr('form')
+  const form = formId ? $(`form[id="${formId}"]`) : pressed.closest('form')
+  const fields = Object.fromEntries(
+    form
+      .find('input[name]')
+      .toArray()
+      .map((input) => [$(input).attr('name')!, changed[$(input).attr('name')!] ?? $(input).attr('value') ?? '']),
+  )
+  const name = pressed.attr('name')
+  const target = new URL(pressed.attr('formaction') ?? form.attr('action') ?? '', page.url)
+  return { target, fields: { ...fields, ...(name && { [name]: button }) } }
+}
+
 /** @returns a browser with an empty cookie jar */
 export function createBrowser(origin: string): Browser {
   const jar = new CookieJar()
@@ -64,20 +90,8 @@ export function createBrowser(origin: string): Browser {
     open: (url, headers = {}) => follow(new URL(url), { headers }),
 
     async press(page, button, changed = {}) {
-      const $ = load(page.html)
-      const pressed = button === '' ? $('main button') : $(`button[value="${button}"]`).first()
-      if (pressed.length === 0) throw new Error(`no button "${button}" on ${page.url.pathname}:\n${$('main').text()}`)
-      const formId = pressed.attr('form')
-      const form = formId ? $(`form[id="${formId}"]`) : pressed.closest('form')
-      const fields = Object.fromEntries(
-        form
-          .find('input[name]')
-          .toArray()
-          .map((input) => [$(input).attr('name')!, changed[$(input).attr('name')!] ?? $(input).attr('value') ?? '']),
-      )
-      const name = pressed.attr('name')
-      const body = new URLSearchParams({ ...fields, ...(name && { [name]: button }) })
-      const target = new URL(pressed.attr('formaction') ?? form.attr('action') ?? '', page.url)
+      const { target, fields } = formOf(page, button, changed)
+      const body = new URLSearchParams(fields)
       if (target.origin !== origin)
         return { status: 200, url: target, headers: new Headers(), html: String(body), left: true }
       return follow(target, { method: 'POST', body, headers: { origin, 'sec-fetch-site': 'same-origin' } })

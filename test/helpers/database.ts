@@ -3,9 +3,11 @@ import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 
 export interface TestConnection {
+  /** an address, or the folder of a unix socket */
   host: string
   port: number
   user: string
+  password?: string
   database: string
   ssl: false
 }
@@ -21,16 +23,24 @@ export interface TestDatabase {
 }
 
 /** @returns a database that nobody else uses */
-export async function createTestDatabase(): Promise<TestDatabase> {
-  const server = JSON.parse(process.env.TEST_PG ?? '') as TestConnection
-  const database = `t_${process.env.JEST_WORKER_ID ?? 0}_${randomBytes(6).toString('hex')}`
+export function createTestDatabase(): Promise<TestDatabase> {
   // File copy beats the write-ahead log only on a server that forces nothing to the disk, as ours.
-  await asAdmin(server, `create database ${database} template tmpl strategy file_copy`)
+  return createDatabase(JSON.parse(process.env.TEST_PG ?? '') as TestConnection, 'template tmpl strategy file_copy')
+}
+
+/**
+ * @param server its `database` is not used
+ * @param how the rest of the statement; empty for an empty database
+ * @returns a new database with a name of its own
+ */
+export async function createDatabase(server: TestConnection, how = ''): Promise<TestDatabase> {
+  const database = `t_${process.env.JEST_WORKER_ID ?? 0}_${randomBytes(6).toString('hex')}`
+  await asAdmin(server, `create database ${database} ${how}`)
   const connection = { ...server, database }
   const pools: pg.Pool[] = []
   return {
     connection,
-    url: `postgresql://${server.user}@/${database}?host=${encodeURIComponent(server.host)}&port=${server.port}`,
+    url: databaseUrl(connection),
     pool(options = {}) {
       const pool = new pg.Pool({ ...connection, max: 10, ...options })
       pool.on('error', () => undefined)
@@ -42,6 +52,12 @@ export async function createTestDatabase(): Promise<TestDatabase> {
       await asAdmin(server, `drop database if exists ${database} with (force)`)
     },
   }
+}
+
+/** @returns the same as a DATABASE_URL */
+export function databaseUrl({ host, port, user, password, database }: Omit<TestConnection, 'ssl'>): string {
+  const who = password ? `${encodeURIComponent(user)}:${encodeURIComponent(password)}` : encodeURIComponent(user)
+  return `postgresql://${who}@/${database}?host=${encodeURIComponent(host)}&port=${port}`
 }
 
 async function asAdmin(server: TestConnection, statement: string): Promise<void> {

@@ -4,12 +4,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { databaseUrl } from './database.ts'
 
 /** Where a database is: `host` is a name, or the folder of a unix socket. */
 export interface ProxyTarget {
   readonly host: string
   readonly port: number
   readonly user: string
+  readonly password?: string
   readonly database: string
 }
 
@@ -84,12 +86,9 @@ export async function startFaultProxy(
     if (server.listening) await new Promise((resolve) => server.close(resolve))
   }
   await listen()
-  const { user, database } = target
+  const way = over === 'tcp' ? { host: '127.0.0.1', port } : { host: folder, port: 5432 }
   return {
-    url:
-      over === 'tcp'
-        ? `postgresql://${user}@127.0.0.1:${port}/${database}`
-        : `postgresql://${user}@/${database}?host=${encodeURIComponent(folder)}&port=5432`,
+    url: databaseUrl({ ...target, ...way }),
     delay(milliseconds) {
       state.latency = milliseconds
     },

@@ -4,7 +4,7 @@ import { type Browser, createBrowser } from './browser.ts'
 import { obtainCode, post, redeem, refresh } from './flow.ts'
 
 /** `asked`: its end was asked for, and without an answer nobody knows whether it came */
-type State = 'live' | 'asked' | 'ended'
+export type State = 'live' | 'asked' | 'ended'
 
 /** A refresh family of the public client. */
 export interface Chain {
@@ -18,15 +18,31 @@ export interface Chain {
 }
 
 export interface Ledger {
-  /** opaque access tokens of the service */
+  /** access tokens that belong to no chain */
   readonly tokens: Map<string, State>
   readonly chains: Chain[]
   readonly idTokens: string[]
+  /** confidential clients and a secret that they were given; the last one of a client is the one that counts */
   readonly clients: { id: string; secret: string }[]
   /** ids of clients to whom the person has given access */
   readonly consents: string[]
   /** codes that were presented, and no answer came */
   readonly unanswered: { code: string; verifier: string }[]
+  /** people and the last password that they were told is theirs */
+  readonly passwords: Map<string, string>
+}
+
+/** @returns one in which nothing is promised yet */
+export function emptyLedger(): Ledger {
+  return {
+    tokens: new Map(),
+    chains: [],
+    idTokens: [],
+    clients: [],
+    consents: [],
+    unanswered: [],
+    passwords: new Map(),
+  }
 }
 
 export interface LoadParts {
@@ -55,14 +71,7 @@ export function seeded(seed: number): () => number {
  * @returns the ledger, which is still being written until `stop` has resolved
  */
 export function startLoad(parts: LoadParts, name: string): { ledger: Ledger; stop(): Promise<void> } {
-  const ledger: Ledger = {
-    tokens: new Map(),
-    chains: [],
-    idTokens: [],
-    clients: [],
-    consents: [],
-    unanswered: [],
-  }
+  const ledger = emptyLedger()
   let over = false
   const busy = new Set<Chain>()
   const forever = async (work: () => Promise<void>) => {

@@ -1,0 +1,110 @@
+// Oracle b and d: triggers note every change of state beside the audit entries, each with its transaction. What was audited
+// and what was changed must be the same, transaction by transaction; nothing of it is in the product.
+import type pg from 'pg'
+
+/** table, event, condition, and what it is called */
+const CHANGES: readonly (readonly [string, string, string, string])[] = [
+  ['authorization_codes', 'update', 'old.consumed_at is null and new.consumed_at is not null', 'code consumed'],
+  ['refresh_families', 'insert', 'true', 'family made'],
+  ['refresh_families', 'update', 'new.generation > old.generation', 'family rotated'],
+  // Rows whose time is over leave without a word.
+  ['refresh_families', 'delete', 'least(old.expires_at, old.absolute_expires_at) > now()', 'family removed'],
+  ['access_tokens', 'insert', 'true', 'token made'],
+  ['consents', 'insert', 'true', 'consent changed'],
+  ['consents', 'update', 'new.scopes is distinct from old.scopes', 'consent changed'],
+  ['accounts', 'insert', 'true', 'account made'],
+  ['accounts', 'update', 'new.password_hash is distinct from old.password_hash', 'password changed'],
+  ['clients', 'insert', 'true', 'client made'],
+  ['account_links', 'update', 'old.used_at is null and new.used_at is not null', 'link used'],
+]
+
+/** In one transaction there are as many of the left as of the right. */
+const PAIRS: readonly (readonly [changes: readonly string[], audited: readonly string[]])[] = [
+  [['code consumed'], ['code.redeemed']],
+  [['family made'], ['family.started']],
+  [['family rotated'], ['family.rotated']],
+  [['token made'], ['token.issued']],
+  [['account made'], ['account.added', 'account.admin-made']],
+  [['password changed'], ['account.password-set']],
+  [['client made'], ['client.added']],
+]
+
+/** The left does not happen without one of the right in the same transaction. */
+const REASONS: readonly (readonly [what: string, reasons: readonly string[]])[] = [
+  [
+    'family removed',
+    [
+      'family.ended',
+      'code.replayed',
+      'grant.ended',
+      'account.signed-out',
+      'account.password-set',
+      'account.disabled',
+      'account.removed',
+      'client.disabled',
+      'client.changed',
+      'client.removed',
+    ],
+  ],
+  ['family made', ['code.redeemed']],
+  ['consent changed', ['consent.given']],
+  ['link used', ['account.password-set', 'account.admin-made']],
+]
+
+const NOTE = `
+  create schema faults;
+  create table faults.changes (id bigserial primary key, xact xid8 not null, what text not null);
+  create function faults.note() returns trigger language plpgsql as $$
+    begin
+      insert into faults.changes (xact, what) values (pg_current_xact_id(), tg_argv[0]);
+      return null;
+    end $$;
+  create function faults.note_audit() returns trigger language plpgsql as $$
+    begin
+      insert into faults.changes (xact, what) values (pg_current_xact_id(), new.kind);
+      return null;
+    end $$;
+  create trigger faults_audit after insert on audit_entries for each row execute function faults.note_audit();
+`
+
+/** Puts the triggers on a migrated database. */
+export async function watchChanges(pool: pg.Pool): Promise<void> {
+  const triggers = CHANGES.map(
+    ([table, event, condition, what], index) =>
+      `create trigger faults_${index} after ${event} on ${table} for each row
+         when (${condition}) execute function faults.note('${what}');`,
+  )
+  await pool.query(NOTE + triggers.join('\n'))
+}
+
+/** @returns how many changes were noted, and each transaction whose changes and audit entries differ */
+export async function compareChanges(pool: pg.Pool): Promise<{ changes: number; misses: string[] }> {
+  const { rows } = await pool.query<{ xact: string; what: string; times: number }>(
+    'select xact::text, what, count(*)::int as times from faults.changes group by xact, what order by xact',
+  )
+  const misses: string[] = []
+  for (const [xact, noted] of Map.groupBy(rows, ({ xact }) => xact)) {
+    const times = new Map(noted.map(({ what, times }) => [what, times]))
+    const count = (kinds: readonly string[]) => kinds.reduce((sum, kind) => sum + (times.get(kind) ?? 0), 0)
+    const told = () => [...times].map(([what, n]) => `${n} × ${what}`).join(', ')
+    for (const [changes, audited] of PAIRS) {
+      if (count(changes) !== count(audited)) {
+        misses.push(`(d) ${changes} and ${audited.join(' or ')} differ in transaction ${xact}: ${told()}`)
+      }
+    }
+    for (const [what, reasons] of REASONS) {
+      if (count([what]) > 0 && count(reasons) === 0) {
+        misses.push(`(b) ${what} without its reason in transaction ${xact}: ${told()}`)
+      }
+    }
+    if (count(['family made']) > count(['code consumed'])) {
+      misses.push(`(b) two families of one code in transaction ${xact}: ${told()}`)
+    }
+  }
+  const open = await pool.query<{ n: number }>(
+    `select count(*)::int as n from pg_stat_activity
+      where datname = current_database() and state like 'idle in transaction%' and xact_start < now() - interval '1 second'`,
+  )
+  if (open.rows[0]!.n > 0) misses.push(`(b) ${open.rows[0]!.n} transactions were left open`)
+  return { changes: rows.length, misses }
+}

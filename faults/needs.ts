@@ -1,0 +1,35 @@
+// What some experiments need of the machine. The bench names it and installs nothing.
+import { accessSync, constants, globSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+const NEEDS = {
+  haproxy: { isMet: () => onPath('haproxy'), how: 'apt-get install haproxy' },
+  faketime: { isMet: () => libfaketime() !== undefined, how: 'apt-get install faketime' },
+  root: { isMet: () => process.getuid?.() === 0, how: 'run it as root' },
+  linux: { isMet: () => process.platform === 'linux', how: 'run it on Linux' },
+} as const
+
+export type Need = keyof typeof NEEDS
+
+/** @returns `needs haproxy (apt-get install haproxy)`, or undefined when nothing is missing */
+export function describeMissing(needs: readonly Need[] = []): string | undefined {
+  const missing = needs.filter((need) => !NEEDS[need].isMet())
+  if (missing.length === 0) return undefined
+  return `needs ${missing.map((need) => `${need} (${NEEDS[need].how})`).join(', ')}`
+}
+
+/** @returns path of the library that turns a process's clock, for LD_PRELOAD */
+export function libfaketime(): string | undefined {
+  return globSync('/usr/lib/*/faketime/libfaketime.so.1')[0]
+}
+
+function onPath(name: string): boolean {
+  return `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/usr/local/sbin`.split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, name), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}

@@ -1,0 +1,97 @@
+// Several server processes on one database under one issuer, as behind a load balancer, with time between their statements.
+
+import type { TestDatabase } from './database.ts'
+import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
+import { basic } from './flow.ts'
+import { type RawAnswer, type ServerProcess, send, startProcess } from './process.ts'
+import { TEST_SECRET } from './server.ts'
+
+export interface Shot {
+  readonly path: string
+  readonly form?: Record<string, string>
+  readonly headers?: Record<string, string>
+}
+
+export interface Cluster {
+  readonly issuer: string
+  readonly nodes: readonly ServerProcess[]
+  /** the proxy on the way to the database */
+  readonly way: FaultProxy
+  /** Sends requests to all processes in turn, all at once. @param make is told the number of the request, from 0 */
+  fire(times: number, make: (index: number) => Shot): Promise<RawAnswer[]>
+  /** what every process wrote to standard error */
+  log(): string
+  stop(): Promise<void>
+}
+
+/**
+ * Starts the processes, makes the connections of their pools, and opens as many to them as `fire` needs: cold ones let one
+ * request finish before the next has begun, and hide every race.
+ * @param ports one per process; the first one is the issuer's
+ * @param api a client that may introspect
+ */
+export async function startCluster({
+  database,
+  ports,
+  latency = 0,
+  api,
+  env = {},
+  warm = 100,
+}: {
+  database: TestDatabase
+  ports: readonly number[]
+  /** milliseconds added to each round trip to the database */
+  latency?: number
+  api: { id: string; secret: string }
+  env?: Record<string, string>
+  /** the number of requests that will be sent at once */
+  warm?: number
+}): Promise<Cluster> {
+  const issuer = `http://localhost:${ports[0]}`
+  const host = new URL(issuer).host
+  const way = await startFaultProxy(database.connection, { latency })
+  const started = await Promise.allSettled(
+    ports.map((port) =>
+      startProcess({
+        PORT: String(port),
+        GATEHOUSE_ISSUER: issuer,
+        DATABASE_URL: way.url,
+        GATEHOUSE_SECRET: TEST_SECRET,
+        LOG_LEVEL: 'error',
+        ...env,
+      }),
+    ),
+  )
+  const nodes = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+  const cluster: Cluster = {
+    issuer,
+    nodes,
+    way,
+    fire: (times, make) =>
+      Promise.all(
+        Array.from({ length: times }, (_, index) => {
+          const { path, form, headers } = make(index)
+          return send(nodes[index % nodes.length]!.port, path, { form, headers: { ...headers, host } })
+        }),
+      ),
+    log: () => nodes.map((node) => node.log()).join(''),
+    async stop() {
+      await Promise.all(nodes.map((node) => node.stop()))
+      await way.close()
+    },
+  }
+  const failed = started.find((one) => one.status === 'rejected')
+  const answers = failed
+    ? []
+    : await cluster.fire(warm, () => ({
+        path: '/introspect',
+        form: { token: 'x' },
+        headers: basic(api.id, api.secret),
+      }))
+  const cold = answers.find(({ status }) => status !== 200)
+  if (failed || cold) {
+    await cluster.stop()
+    throw failed?.reason ?? new Error(`the pools could not be warmed: ${cold!.status} ${cold!.text}\n${cluster.log()}`)
+  }
+  return cluster
+}
