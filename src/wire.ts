@@ -115,12 +115,12 @@ export async function buildRooms({ config, db, log }: { config: Config; db: Open
   })
   const audit = createAudit({ unit, now, requestId: currentRequestId })
 
-  const endings = createEndings({ unit, now })
+  const endings = createEndings({ unit, ring, now })
   const families = createFamilies({ unit, ring, now })
   const accessTokens = createAccessTokens({ unit, ring })
   const revoke = createRevoke({ unit, ring, now, accessTokens, families, end: endings.end })
   const sessions = createSessions({ unit, ring, now })
-  const grants = createGrants({ unit, ring, now })
+  const grants = createGrants({ unit, now })
 
   const clientStore = createClientStore({ unit, now })
   const secrets = { store: createClientSecretStore({ unit }), ring, now }
@@ -131,10 +131,7 @@ export async function buildRooms({ config, db, log }: { config: Config; db: Open
     secrets,
     audit,
     now,
-    endClient: async (id, reason) => {
-      await revoke.grants(await grants.removeAll({ clientId: id }), reason)
-      await revoke.ofClient(id)
-    },
+    noteEnd: (id, epoch, reason) => endings.endEpoch('client', id, epoch, reason),
   })
   const resourceStore = createResourceStore({ unit, now })
   const resources = createResourceRegister({
@@ -148,9 +145,8 @@ export async function buildRooms({ config, db, log }: { config: Config; db: Open
     ring,
     audit,
     now,
-    endAccount: async (id, reason) => {
-      // Grants first, as a sign-out does: two that take their locks in the same order cannot block each other.
-      await revoke.grants(await grants.removeAll({ accountId: id }), reason)
+    noteEnd: async (id, epoch, reason) => {
+      await endings.endEpoch('account', id, epoch, reason)
       await sessions.endAll(id)
     },
   })
@@ -169,6 +165,10 @@ export async function buildRooms({ config, db, log }: { config: Config; db: Open
       find: clientStore.find,
       list: clientStore.list,
       listSecrets: secrets.store.list,
+      stands: async (id: string, epoch: string) => {
+        const client = await clientStore.find(id)
+        return client !== undefined && !client.disabledAt && client.epoch === epoch
+      },
       secretUse,
       async verifySecret(id: string, presented: string): Promise<boolean> {
         const used = await verifySecret(secrets, id, presented)
@@ -191,7 +191,7 @@ export async function buildRooms({ config, db, log }: { config: Config; db: Open
       accessTokens,
       replays: createReplays({ unit, ring }),
       revoke,
-      anyEnded: endings.anyEnded,
+      endings,
     },
   }
 }

@@ -5,7 +5,7 @@ import { newAccountId } from './account-id.ts'
 import { createAuthenticate } from './authenticate.ts'
 import { createFirstAdmin } from './first-admin.ts'
 import { createLinks, type OneTimeToken } from './links.ts'
-import type { AccountParts } from './parts.ts'
+import type { AccountEnd, AccountParts } from './parts.ts'
 import { createPasswords } from './password.ts'
 import { createSetPassword } from './set-password.ts'
 import { createAccountStore } from './store.ts'
@@ -15,11 +15,17 @@ export type Accounts = ReturnType<typeof createAccounts>
 
 /** @returns the acts on accounts; `actor` is who acts, as in the audit */
 export function createAccounts(parts: AccountParts) {
-  const { unit, audit, now, endAccount } = parts
+  const { unit, audit, now, noteEnd } = parts
   const store = createAccountStore(parts)
   const links = createLinks(parts)
   const passwords = createPasswords(createWorkQueue())
-  const act = { ...parts, store, links, passwords }
+  const end = async (id: string, reason: AccountEnd) => {
+    const epoch = await store.endEpoch(id)
+    if (epoch === undefined) return false
+    await noteEnd(id, epoch, reason)
+    return true
+  }
+  const act = { ...parts, store, links, passwords, end }
 
   return {
     find: store.find,
@@ -52,7 +58,7 @@ export function createAccounts(parts: AccountParts) {
       unit.run(async () => {
         if (!(await store.setDisabled(id, now()))) return false
         await links.endAll(id)
-        await endAccount(id, 'account-disabled')
+        await end(id, 'account-disabled')
         await audit({ kind: 'account.disabled', actor, subject: id })
         return true
       }),
@@ -65,11 +71,19 @@ export function createAccounts(parts: AccountParts) {
         return true
       }),
 
+    /** Ends every session, grant and token of a person, who may sign in anew at once. @returns false for an unknown person */
+    revoke: (id: string, actor: string): Promise<boolean> =>
+      unit.run(async () => {
+        if (!(await end(id, 'revoked'))) return false
+        await audit({ kind: 'account.revoked', actor, subject: id })
+        return true
+      }),
+
     /** Removes a person and everything that hangs on them. @returns false when there is no such person */
     remove: (id: string, actor: string): Promise<boolean> =>
       unit.run(async () => {
         if (!(await store.hold(id))) return false
-        await endAccount(id, 'account-removed')
+        await end(id, 'account-removed')
         await store.remove(id)
         await audit({ kind: 'account.removed', actor, subject: id })
         return true

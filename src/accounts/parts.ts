@@ -8,22 +8,23 @@ import type { Passwords } from './password.ts'
 import type { IsBreached } from './password-policy.ts'
 import type { AccountStore } from './store.ts'
 
+export type AccountEnd = 'account-disabled' | 'password-changed' | 'account-removed' | 'revoked'
+
 export interface AccountParts {
   readonly unit: UnitOfWork
   readonly ring: KeyRing
   readonly audit: Audit
   readonly now: () => Date
-  /** Ends everything that hangs on an account: sessions, grants, tokens; part of the same unit of work. */
-  readonly endAccount: (
-    accountId: string,
-    reason: 'account-disabled' | 'password-changed' | 'account-removed',
-  ) => Promise<void>
+  /** Ends the sessions of an account and notes that all which hangs on it is over; part of the same unit of work. */
+  readonly noteEnd: (accountId: string, endedEpoch: string, reason: AccountEnd) => Promise<void>
   /** Asks a list of breached passwords; none is asked without it. */
   readonly isBreached?: IsBreached
 }
 
 /** What each act on an account works with. */
-export interface ActParts extends Omit<AccountParts, 'ring' | 'now'> {
+export interface ActParts extends Omit<AccountParts, 'ring' | 'now' | 'noteEnd'> {
+  /** Ends everything that hangs on an account. @returns false when there is no such account */
+  readonly end: (accountId: string, reason: AccountEnd) => Promise<boolean>
   readonly store: AccountStore
   readonly links: Links
   readonly passwords: Passwords

@@ -6,14 +6,14 @@ const NOBODY = 'There is no such person.'
 
 /** @returns the two ways to a new password */
 export function createSetPassword(parts: ActParts) {
-  const { unit, audit, store, links, passwords, endAccount, isBreached } = parts
+  const { unit, audit, store, links, passwords, end, isBreached } = parts
 
   /** @returns false when the account is gone */
   const put = async (id: string, hash: string, actor: string): Promise<boolean> => {
     if (!(await store.setPasswordHash(id, hash))) return false
     await links.endAll(id)
     // Whoever knew the old password may be signed in with it.
-    await endAccount(id, 'password-changed')
+    await end(id, 'password-changed')
     await audit({ kind: 'account.password-set', actor, subject: id })
     return true
   }

@@ -1,5 +1,5 @@
 // The table of accounts: rows in, accounts out.
-import type { ExpressionBuilder, Selectable } from 'kysely'
+import { type ExpressionBuilder, type Selectable, sql } from 'kysely'
 import type { AccountsTable, Schema } from '../db/schema.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { Account } from './account.ts'
@@ -28,6 +28,8 @@ export interface AccountStore {
    * the account first, or two of them could wait for each other for ever. @returns false when there is none
    */
   hold(id: string): Promise<boolean>
+  /** Begins a new epoch. @returns the one that is over by it; undefined when there is no such person */
+  endEpoch(id: string): Promise<string | undefined>
   setPasswordHash(id: string, hash: string): Promise<boolean>
   /**
    * Holds an account for the rest of the unit of work, if it still has this password hash and is not disabled, and puts a
@@ -100,6 +102,16 @@ export function createAccountStore({ unit, now }: { unit: UnitOfWork; now: () =>
       const db = await unit.write()
       const query = db.selectFrom('accounts').select('id').where('id', '=', id).forNoKeyUpdate()
       return (await query.executeTakeFirst()) !== undefined
+    },
+
+    async endEpoch(id) {
+      const db = await unit.write()
+      const result = await sql<{
+        epoch: string
+      }>`with before as (select id, epoch from accounts where id = ${id} for update)
+        update accounts set epoch = nextval('epochs') from before where accounts.id = before.id
+        returning before.epoch`.execute(db)
+      return result.rows[0]?.epoch
     },
 
     setPasswordHash: (id, hash) => update(id, { password_hash: hash }),

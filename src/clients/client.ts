@@ -34,6 +34,8 @@ export interface ClientFields {
 }
 
 export interface Client extends ClientFields {
+  /** the generation of trust in it, as a number in text; another one after each ending of all that it has open */
+  readonly epoch: string
   readonly disabledAt?: Date
   readonly createdAt: Date
 }

@@ -12,9 +12,11 @@ export interface RegisterParts {
   readonly secrets: SecretParts
   readonly audit: Audit
   readonly now: () => Date
-  /** Ends everything that hangs on a client: its grants, families and tokens; part of the same unit of work. */
-  readonly endClient: (clientId: string, reason: 'client-disabled' | 'client-removed') => Promise<void>
+  /** Notes that everything which hangs on a client is over, grants, families and tokens; in the same unit of work. */
+  readonly noteEnd: (clientId: string, endedEpoch: string, reason: ClientEnd) => Promise<void>
 }
+
+export type ClientEnd = 'client-disabled' | 'client-removed' | 'revoked'
 
 /** `actor` is who acts, as in the audit: `operator`, or an account's id. */
 export interface ClientRegister {
@@ -28,6 +30,8 @@ export interface ClientRegister {
   disable(id: string, actor: string): Promise<'done' | 'unchanged' | 'unknown'>
   enable(id: string, actor: string): Promise<'done' | 'unchanged' | 'unknown'>
   remove(id: string, actor: string): Promise<'done' | 'unknown'>
+  /** Ends every grant and token of a client, which may begin anew at once. */
+  revoke(id: string, actor: string): Promise<'done' | 'unknown'>
   /**
    * Makes a new secret. The old ones end now, or after `overlap`, if not by themselves before that.
    * @param wishes `overlap` in seconds
@@ -80,9 +84,16 @@ export function createClientRegister(parts: RegisterParts): ClientRegister {
       unit.run(async () => {
         const before = await store.lock(id)
         if (!before) return 'unknown'
-        await parts.endClient(id, 'client-removed')
+        await end(parts, id, 'client-removed')
         await store.remove(id)
         await audit({ kind: 'client.removed', actor, subject: id, detail: { before } })
+        return 'done'
+      }),
+
+    revoke: (id, actor) =>
+      unit.run(async () => {
+        if (!(await end(parts, id, 'revoked'))) return 'unknown'
+        await audit({ kind: 'client.revoked', actor, subject: id })
         return 'done'
       }),
 
@@ -119,18 +130,27 @@ async function rotateSecret(
   return { ok: true, secret, row, oldEnd }
 }
 
+/** @returns false when there is no such client */
+async function end({ store, noteEnd }: RegisterParts, id: string, reason: ClientEnd): Promise<boolean> {
+  const epoch = await store.endEpoch(id)
+  if (epoch === undefined) return false
+  await noteEnd(id, epoch, reason)
+  return true
+}
+
 async function switchClient(
-  { unit, store, audit, now, endClient }: RegisterParts,
+  parts: RegisterParts,
   id: string,
   actor: string,
   on: boolean,
 ): Promise<'done' | 'unchanged' | 'unknown'> {
+  const { unit, store, audit, now } = parts
   return unit.run(async () => {
     const client = await store.lock(id)
     if (!client) return 'unknown'
     if (on === (client.disabledAt === undefined)) return 'unchanged'
     await store.setDisabled(id, on ? undefined : now())
-    if (!on) await endClient(id, 'client-disabled')
+    if (!on) await end(parts, id, 'client-disabled')
     await audit({ kind: on ? 'client.enabled' : 'client.disabled', actor, subject: id })
     return 'done'
   })

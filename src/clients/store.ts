@@ -23,6 +23,8 @@ export interface ClientStore {
   insert(fields: ClientFields): Promise<boolean>
   /** @returns false when there is no such client */
   update(fields: ClientFields): Promise<boolean>
+  /** Begins a new epoch. @returns the one that is over by it; undefined when there is no such client */
+  endEpoch(id: string): Promise<string | undefined>
   setDisabled(id: string, disabledAt: Date | undefined): Promise<boolean>
   /** Deletes the client and its secrets. @returns false when there is no such client */
   remove(id: string): Promise<boolean>
@@ -81,6 +83,16 @@ export function createClientStore({ unit, now }: { unit: UnitOfWork; now: () => 
       return result.numUpdatedRows === 1n
     },
 
+    async endEpoch(id) {
+      const db = await unit.write()
+      const result = await sql<{
+        epoch: string
+      }>`with before as (select id, epoch from clients where id = ${id} for update)
+        update clients set epoch = nextval('epochs') from before where clients.id = before.id
+        returning before.epoch`.execute(db)
+      return result.rows[0]?.epoch
+    },
+
     async setDisabled(id, disabledAt) {
       const db = await unit.write()
       const result = await db
@@ -137,5 +149,6 @@ function toClient(row: Selectable<ClientsTable>): Client {
     ...(row.jwks_uri !== null && { jwksUri: row.jwks_uri }),
     ...(row.disabled_at && { disabledAt: row.disabled_at }),
     createdAt: row.created_at,
+    epoch: row.epoch,
   }
 }

@@ -9,6 +9,7 @@ import * as tokens from '../../migrations/0005-tokens.ts'
 import * as endingsAndAudit from '../../migrations/0006-endings-and-audit.ts'
 import * as versions from '../../migrations/0007-versions.ts'
 import * as clientSecrets from '../../migrations/0009-client-secrets.ts'
+import * as epochs from '../../migrations/0012-epochs.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import type { Db } from './unit-of-work.ts'
 
@@ -26,6 +27,7 @@ const MIGRATIONS: Record<string, OurMigration> = {
   '0006-endings-and-audit': endingsAndAudit,
   '0007-versions': versions,
   '0009-client-secrets': clientSecrets,
+  '0012-epochs': epochs,
 }
 
 export interface MigrationReport {

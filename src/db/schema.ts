@@ -4,6 +4,9 @@ import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 type Timestamp = ColumnType<Date, Date, Date>
 type MaybeTimestamp = ColumnType<Date | null, Date | null | undefined, Date | null>
 type Json = JSONColumnType<object>
+/** A value of the one sequence of epochs: it names an account or client and the generation of trust in it. */
+type Epoch = ColumnType<string, string, string>
+type OwnEpoch = ColumnType<string, string | undefined, string>
 
 /** One row: the key ring, wrapped under GATEHOUSE_SECRET. */
 export interface KeyRingTable {
@@ -32,6 +35,7 @@ export interface AccountsTable {
   disabled_at: MaybeTimestamp
   created_at: Timestamp
   updated_at: Timestamp
+  epoch: OwnEpoch
 }
 
 /** One-time links: set a password, make the first administrator. Only the keyed hash of the token is kept. */
@@ -72,6 +76,7 @@ export interface ClientsTable {
   disabled_at: MaybeTimestamp
   created_at: Timestamp
   updated_at: Timestamp
+  epoch: OwnEpoch
 }
 
 /** Several may be live at once. The secret is either hashed or, where it is needed in clear, sealed. */
@@ -91,6 +96,7 @@ export interface SessionsTable {
   id_hash: Buffer
   uid: string
   account_id: string | null
+  account_epoch: Epoch | null
   payload: Json
   expires_at: Timestamp
 }
@@ -101,10 +107,21 @@ export interface InteractionsTable {
   expires_at: Timestamp
 }
 
-/** What an account allowed a client within one session. */
+/** What an account allowed a client within one session. Everything that hangs on a grant is found through it alone. */
 export interface GrantsTable {
   id_hash: Buffer
   account_id: string | null
+  client_id: string
+  account_epoch: Epoch
+  client_epoch: Epoch
+  payload: Json
+  expires_at: MaybeTimestamp
+}
+
+/** A view: the grants that were made under the epochs of their account and client that hold now. */
+export interface LiveGrantsView {
+  id_hash: Buffer
+  account_id: string
   client_id: string
   payload: Json
   expires_at: MaybeTimestamp
@@ -126,13 +143,25 @@ export interface AuthorizationCodesTable {
   expires_at: Timestamp
 }
 
-/** Opaque access tokens of people and of clients. JWT access tokens are never stored. */
+/**
+ * Opaque access tokens: of people, by the grant they hang on, and of clients, by the epoch they were issued under. JWT access
+ * tokens are never stored.
+ */
 export interface AccessTokensTable {
   id_hash: Buffer
+  facts_id: string
+  client_epoch: Epoch | null
   grant_hash: Buffer | null
   family_hash: Buffer | null
-  payload: Json
+  session_uid: string | null
+  issued_at: Timestamp
   expires_at: Timestamp
+}
+
+/** What many access tokens have in common, such as audience and scope, once. */
+export interface TokenFactsTable {
+  id: string
+  facts: Json
 }
 
 /** One row per refresh family, whatever the number of rotations. */
@@ -156,11 +185,17 @@ export interface ReplaysTable {
 
 /** The one log of trust that ended before its time. */
 export interface EndingsTable {
-  kind: 'token' | 'family' | 'grant' | 'session' | 'account' | 'client'
+  kind: 'token' | 'family' | 'grant' | 'session' | 'account' | 'client' | 'key'
   id_hash: Buffer
   reason: string
   ended_at: Timestamp
   expires_at: Timestamp
+}
+
+/** Epochs that are over, until what was made under them is swept. */
+export interface EndedEpochsTable {
+  epoch: Epoch
+  ended_at: Timestamp
 }
 
 export interface AuditEntriesTable {
@@ -191,12 +226,15 @@ export interface Schema {
   sessions: SessionsTable
   interactions: InteractionsTable
   grants: GrantsTable
+  live_grants: LiveGrantsView
   consents: ConsentsTable
   authorization_codes: AuthorizationCodesTable
   access_tokens: AccessTokensTable
+  token_facts: TokenFactsTable
   refresh_families: RefreshFamiliesTable
   replays: ReplaysTable
   endings: EndingsTable
+  ended_epochs: EndedEpochsTable
   audit_entries: AuditEntriesTable
   versions: VersionsTable
 }

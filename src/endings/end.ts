@@ -2,13 +2,18 @@
 // use, so an ending is effective on every node at commit.
 import { sql } from 'kysely'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
+import type { KeyRing } from '../secrets/key-ring.ts'
+import { LONGEST_ACCESS_TOKEN_SECONDS } from '../vocabulary/access-token.ts'
 
-/** What can end: one access token, a refresh family with its access tokens, a grant with all that hangs on it. */
-export type EndingKind = 'token' | 'family' | 'grant'
+/**
+ * What can end: one access token, a refresh family with its access tokens, a grant with all that hangs on it, a login session,
+ * all that an account or a client has open, a signing key.
+ */
+export type EndingKind = 'token' | 'family' | 'grant' | 'session' | 'account' | 'client' | 'key'
 
 export interface Ending {
   readonly kind: EndingKind
-  /** 16 bytes: the keyed handle of the token's `jti`, or the row key of family or grant */
+  /** 16 bytes: the row key of family or grant, or the keyed handle of another thing's name */
   readonly key: Buffer
   readonly reason: string
   /** until when a token that hangs on it could still be valid by itself */
@@ -18,21 +23,44 @@ export interface Ending {
 export interface Endings {
   /** Notes an ending; a second one of the same thing changes nothing. @returns whether it was the first */
   end(ending: Ending): Promise<boolean>
+  /** Notes the ending of a thing that is known by a name, such as a session's uid. */
+  endNamed(kind: 'session' | 'key', name: string, reason: string): Promise<boolean>
+  /**
+   * Notes that all which an account or a client had open is over; unlike other endings this happens again and again.
+   * @param epoch the one that is over: what was made under it is removed later, in the background
+   */
+  endEpoch(kind: 'account' | 'client', id: string, epoch: string, reason: string): Promise<void>
   /** @returns whether any of these has ended */
   anyEnded(things: readonly { kind: EndingKind; key: Buffer }[]): Promise<boolean>
 }
 
 /** @returns the log of endings */
-export function createEndings({ unit, now }: { unit: UnitOfWork; now: () => Date }): Endings {
+export function createEndings({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRing; now: () => Date }): Endings {
+  const afterLongestToken = () => new Date(now().getTime() + LONGEST_ACCESS_TOKEN_SECONDS * 1000)
+  const end: Endings['end'] = async ({ kind, key, reason, expiresAt }) => {
+    const db = await unit.write()
+    const result = await db
+      .insertInto('endings')
+      .values({ kind, id_hash: key, reason, ended_at: now(), expires_at: expiresAt })
+      .onConflict((conflict) => conflict.columns(['kind', 'id_hash']).doNothing())
+      .executeTakeFirst()
+    return (result.numInsertedOrUpdatedRows ?? 0n) === 1n
+  }
   return {
-    async end({ kind, key, reason, expiresAt }) {
+    end,
+
+    endNamed: (kind, name, reason) =>
+      end({ kind, key: ring.handle(kind, name), reason, expiresAt: afterLongestToken() }),
+
+    async endEpoch(kind, id, epoch, reason) {
       const db = await unit.write()
-      const result = await db
+      const ending = { reason, ended_at: now(), expires_at: afterLongestToken() }
+      await db
         .insertInto('endings')
-        .values({ kind, id_hash: key, reason, ended_at: now(), expires_at: expiresAt })
-        .onConflict((conflict) => conflict.columns(['kind', 'id_hash']).doNothing())
-        .executeTakeFirst()
-      return (result.numInsertedOrUpdatedRows ?? 0n) === 1n
+        .values({ kind, id_hash: ring.handle(kind, id), ...ending })
+        .onConflict((conflict) => conflict.columns(['kind', 'id_hash']).doUpdateSet(ending))
+        .execute()
+      await db.insertInto('ended_epochs').values({ epoch, ended_at: now() }).execute()
     },
 
     async anyEnded(things) {

@@ -1,15 +1,14 @@
 // Between the engine's models and our stores. The engine's rules of single use are check-then-act; here they are made exact.
 import Provider, { type Adapter, type AdapterPayload, errors } from 'oidc-provider'
 import type { Client } from '../clients/client.ts'
+import { grantId, grantKey } from '../sessions/grants.ts'
 import type { SessionPayload } from '../sessions/sessions.ts'
-import { clientMetadata } from './client-metadata.ts'
+import type { AccessToken } from '../tokens/access-tokens.ts'
+import { clientMetadata, factsOf } from './client-metadata.ts'
 import { familyAtHand } from './family-at-hand.ts'
 import { LIFETIMES, type ProviderParts } from './parts.ts'
 
 type Payload = Record<string, unknown>
-
-/** Marks a grant named by its row key, which is all that a JWT access token knows of it. */
-export const GRANT_KEY_PREFIX = '~'
 
 /**
  * @returns the factory that the engine calls once per model
@@ -59,7 +58,7 @@ function clients({ findClient, verifySecret, ring }: ProviderParts): Partial<Ada
   }
 }
 
-function sessions({ sessions: { sessions }, now, audit }: ProviderParts): Partial<Adapter> {
+function sessions({ sessions: { sessions }, tokens, now, audit }: ProviderParts): Partial<Adapter> {
   return {
     async upsert(id, payload, expiresIn) {
       // The engine knows no lifetime below a second: without this end a session could be prolonged for ever, twice a second.
@@ -76,8 +75,9 @@ function sessions({ sessions: { sessions }, now, audit }: ProviderParts): Partia
     // A new value replaces the old one at a login, and where a person leaves one app but stays signed in.
     async destroy(id) {
       if (!isSigningOut()) return sessions.destroy(id)
+      const { uid, accountId } = Provider.ctx?.oidc.session ?? {}
       await sessions.end(id)
-      const accountId = Provider.ctx?.oidc.session?.accountId
+      if (uid && accountId) await tokens.endings.endNamed('session', uid, 'signed-out')
       if (accountId) await audit({ kind: 'account.signed-out', actor: accountId, subject: accountId })
     },
   }
@@ -100,20 +100,16 @@ function interactions({ sessions: { interactions }, now }: ProviderParts): Parti
 
 function grants({ sessions: { grants }, now, tokens, audit }: ProviderParts): Partial<Adapter> {
   return {
-    upsert(id, payload, expiresIn) {
-      const owner = { accountId: payload.accountId as string | undefined, clientId: payload.clientId as string }
-      return grants.save(id, owner, without(payload, 'jti'), expiresIn ? after(now, expiresIn) : undefined)
+    async upsert(id, payload, expiresIn) {
+      const owner = { accountId: payload.accountId as string, clientId: payload.clientId as string }
+      const end = expiresIn ? after(now, expiresIn) : undefined
+      // Account or client went while the request was on its way.
+      if (!(await grants.save(id, owner, without(payload, 'jti'), end)))
+        throw new errors.SessionNotFound('account or client is gone')
     },
-    find: async (id) =>
-      given(
-        id.startsWith(GRANT_KEY_PREFIX)
-          ? await grants.findByKey(Buffer.from(id.slice(GRANT_KEY_PREFIX.length), 'base64url'))
-          : await grants.find(id),
-        { jti: id },
-      ),
+    find: async (id) => given(await grants.find(id), { jti: id }),
     async destroy(id) {
-      await grants.destroy(id)
-      if (await tokens.revoke.grant(id, 'grant-ended')) {
+      if ((await grants.destroy(id)) && (await tokens.revoke.grant(grantKey(id), 'signed-out'))) {
         await audit({ kind: 'grant.ended', actor: actorAtHand(), detail: { route: routeAtHand() } })
       }
     },
@@ -128,7 +124,7 @@ function codes({ tokens: { codes, families, revoke }, audit, now }: ProviderPart
   }
   return {
     upsert: (id, payload, expiresIn) =>
-      codes.save(id, payload.grantId as string, without(payload, 'jti'), after(now, expiresIn)),
+      codes.save(id, grantKey(payload.grantId as string), without(payload, 'jti'), after(now, expiresIn)),
     async find(id) {
       const record = await codes.find(id)
       return record && given(record.payload, { jti: id, ...(record.consumed && { consumed: true }) })
@@ -160,7 +156,7 @@ function refreshTokens({ tokens: { families, revoke }, audit, now }: ProviderPar
         return rotatedHere.has(Provider.ctx) ? families.describe(id, stored, expiresAt) : undefined
       }
       const absolute = new Date(((payload.iiat as number) + LIFETIMES.refreshAbsolute) * 1000)
-      await families.start(id, payload.grantId as string, stored, expiresAt, absolute)
+      await families.start(id, grantKey(payload.grantId as string), stored, expiresAt, absolute)
       await audit({ kind: 'family.started', actor: actorAtHand(), subject: payload.accountId })
     },
     async find(id) {
@@ -188,24 +184,43 @@ function refreshTokens({ tokens: { families, revoke }, audit, now }: ProviderPar
   }
 }
 
-function accessTokens(
-  { tokens: { accessTokens, families }, audit, now }: ProviderParts,
-  model: string,
-): Partial<Adapter> {
+function accessTokens({ tokens: { accessTokens, families }, audit }: ProviderParts, model: string): Partial<Adapter> {
   return {
-    async upsert(id, payload, expiresIn) {
-      const owner = { grantId: payload.grantId as string | undefined, family: familyAtHand(families.names) }
-      await accessTokens.save(id, owner, without(payload, 'jti'), after(now, expiresIn))
+    async upsert(id, payload) {
+      const { grant, sessionUid, facts } = takeApart(payload)
+      const owner = grant
+        ? { grant, family: familyAtHand(families.names), sessionUid }
+        : { clientEpoch: factsOf(Provider.ctx!.oidc.client!).epoch }
+      await accessTokens.save(id, owner, facts, {
+        issuedAt: new Date(payload.iat! * 1000),
+        expiresAt: new Date(payload.exp! * 1000),
+      })
       await audit({ kind: 'token.issued', actor: actorAtHand(), subject: payload.accountId ?? payload.clientId })
     },
     async find(id) {
-      const payload = await accessTokens.find(id)
-      return payload?.kind === model ? given(payload, { jti: id }) : undefined
+      const token = await accessTokens.find(id)
+      return token && (token.person ? 'AccessToken' : 'ClientCredentials') === model
+        ? given(putTogether(token), { jti: id })
+        : undefined
     },
     async destroy(id) {
-      await accessTokens.destroy(id)
-      await audit({ kind: 'token.revoked', actor: actorAtHand() })
+      if (await accessTokens.destroy(id)) await audit({ kind: 'token.revoked', actor: actorAtHand() })
     },
+  }
+}
+
+/** What is kept of an access token in columns of its own, and the rest, which many tokens have in common. */
+function takeApart({ jti, kind, iat, exp, clientId, accountId, grantId: id, sessionUid, ...facts }: AdapterPayload) {
+  return { grant: id === undefined ? undefined : grantKey(id), sessionUid, facts }
+}
+
+function putTogether({ facts, clientId, person, issuedAt, expiresAt }: AccessToken): Payload {
+  return {
+    ...facts,
+    clientId,
+    ...(person && { accountId: person.accountId, grantId: grantId(person.grant), sessionUid: person.sessionUid }),
+    iat: Math.floor(issuedAt.getTime() / 1000),
+    exp: Math.floor(expiresAt.getTime() / 1000),
   }
 }
 

@@ -7,7 +7,7 @@ import type { KeyRing } from '../secrets/key-ring.ts'
 export const OPENID_SCOPES = ['openid', 'profile', 'email', 'offline_access'] as const
 
 /** What the engine keeps for us on its client under the name `gatehouse`. */
-export type ClientFacts = Pick<Client, 'kind' | 'firstParty' | 'refresh' | 'scopes' | 'serves' | 'authMethod'>
+export type ClientFacts = Pick<Client, 'kind' | 'firstParty' | 'refresh' | 'scopes' | 'serves' | 'authMethod' | 'epoch'>
 
 /**
  * @param client a client that is not disabled
@@ -21,6 +21,7 @@ export function clientMetadata(client: Client, ring: KeyRing): ClientMetadata {
     scopes: client.scopes,
     serves: client.serves,
     authMethod: client.authMethod,
+    epoch: client.epoch,
   }
   return {
     client_id: client.id,

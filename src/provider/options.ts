@@ -7,7 +7,7 @@ import { createFindAccount } from './account.ts'
 import { createAdapterFactory } from './adapter.ts'
 import { factsOf, OPENID_SCOPES } from './client-metadata.ts'
 import { createLoadGrant } from './grant.ts'
-import { createIntrospectionPolicy } from './introspection-policy.ts'
+import { introspectionPolicy } from './introspection-policy.ts'
 import { createTokenClaims } from './jwt-claims.ts'
 import { renderError, showSignedOut, showSignOut } from './pages.ts'
 import { LIFETIMES, type ProviderParts } from './parts.ts'
@@ -71,7 +71,7 @@ export function engineOptions(parts: ProviderParts): Configuration {
       pushedAuthorizationRequests: { enabled: false },
       dPoP: { enabled: false },
       clientCredentials: { enabled: true },
-      introspection: { enabled: true, allowedPolicy: createIntrospectionPolicy(parts) },
+      introspection: { enabled: true, allowedPolicy: introspectionPolicy as never },
       revocation: { enabled: true, allowedPolicy: ownTokensOnly },
       userinfo: { enabled: true },
       rpInitiatedLogout: { enabled: true, logoutSource: showSignOut, postLogoutSuccessSource: showSignedOut },

@@ -2,8 +2,8 @@
 // file and one test run.
 import type Provider from 'oidc-provider'
 import { errors } from 'oidc-provider'
+import { grantId, mintGrantId } from '../sessions/grants.ts'
 import { mintOpaque } from '../tokens/access-tokens.ts'
-import { GRANT_KEY_PREFIX } from './adapter.ts'
 import type { OwnJwts } from './own-jwt.ts'
 import type { ProviderParts } from './parts.ts'
 
@@ -40,6 +40,7 @@ function compareSecretsByHash(provider: Provider, { verifySecret }: ProviderPart
 /** Opaque values carry kind and checksum; refresh tokens name their family and are derived from what they replace. */
 function mintOurOwnIds(provider: Provider, { tokens: { families } }: ProviderParts): void {
   loose(provider.AuthorizationCode).prototype.generateTokenId = () => mintOpaque('ac')
+  loose(provider.Grant).prototype.generateTokenId = mintGrantId
   for (const model of [loose(provider.AccessToken), loose(provider.ClientCredentials)]) {
     const original = model.prototype.generateTokenId as () => string
     model.prototype.generateTokenId = function (this: { format?: string }) {
@@ -183,7 +184,7 @@ async function fromJwt(provider: Provider, jwts: OwnJwts, value: string) {
     jti: claims.jti,
     clientId: claims.client_id,
     accountId: claims.sub,
-    grantId: `${GRANT_KEY_PREFIX}${claims.gid}`,
+    grantId: grantId(Buffer.from(claims.gid, 'base64url')),
     scope: claims.scope,
     aud: claims.aud,
     exp: claims.exp,

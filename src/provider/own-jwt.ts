@@ -1,13 +1,13 @@
 // Our own JWT access tokens, coming back: verified like everywhere else, then checked against everything that may have ended.
+import { grantId } from '../sessions/grants.ts'
 import { jwtKey } from '../tokens/revoke.ts'
 import { createAccessTokenVerifier } from '../verifier/access-token.ts'
 import { createKeySet } from '../verifier/key-set.ts'
 import type { AccessTokenClaims } from '../vocabulary/access-token.ts'
-import { createOwnersStand } from './introspection-policy.ts'
 import type { ProviderParts } from './parts.ts'
 
-/** `gid` and `fid` are the handles of grant and refresh family. */
-export type OwnClaims = AccessTokenClaims & { readonly gid?: string; readonly fid?: string }
+/** `gid` and `fid` are the handles of grant and refresh family; `epoch` is that of a client which got the token for itself. */
+export type OwnClaims = AccessTokenClaims & { readonly gid?: string; readonly fid?: string; readonly epoch?: string }
 
 export interface OwnJwts {
   /** @returns the claims of a JWT access token that we signed and that has not expired, else undefined */
@@ -26,7 +26,6 @@ export function createOwnJwts(parts: ProviderParts): OwnJwts {
     keys: createKeySet({ keys: parts.signingKeys.map((key) => key.publicJwk) }),
     now: parts.now,
   })
-  const ownersStand = createOwnersStand(parts)
   return {
     async verify(token) {
       const verdict = await verify(token)
@@ -35,12 +34,12 @@ export function createOwnJwts(parts: ProviderParts): OwnJwts {
 
     async stands(claims) {
       const things = [{ kind: 'token' as const, key: jwtKey(parts.ring, claims.jti) }]
-      const named = (kind: 'family' | 'grant', key?: string) =>
-        key ? [{ kind, key: Buffer.from(key, 'base64url') }] : []
-      if (await parts.tokens.anyEnded([...things, ...named('family', claims.fid), ...named('grant', claims.gid)]))
-        return false
-      if (claims.gid && !(await parts.sessions.grants.findByKey(Buffer.from(claims.gid, 'base64url')))) return false
-      return ownersStand({ clientId: claims.client_id, accountId: claims.gid ? claims.sub : undefined })
+      const family = claims.fid ? [{ kind: 'family' as const, key: Buffer.from(claims.fid, 'base64url') }] : []
+      if (await parts.tokens.endings.anyEnded([...things, ...family])) return false
+      // Never from a cache: an ending is effective at commit.
+      if (claims.gid)
+        return (await parts.sessions.grants.find(grantId(Buffer.from(claims.gid, 'base64url')))) !== undefined
+      return claims.epoch !== undefined && (await parts.clientStands(claims.client_id, claims.epoch))
     },
 
     revoke: (claims) => parts.tokens.revoke.jwt(claims.jti, new Date(claims.exp * 1000), 'revoked'),

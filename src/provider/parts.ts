@@ -2,6 +2,7 @@
 import type { Account } from '../accounts/account.ts'
 import type { Audit } from '../audit/entry.ts'
 import type { Client } from '../clients/client.ts'
+import type { Endings } from '../endings/end.ts'
 import type { Resource } from '../resources/resource.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 import type { Consents } from '../sessions/consents.ts'
@@ -25,6 +26,8 @@ export interface ProviderParts {
   readonly audit: Audit
   /** @returns the client, disabled ones included */
   readonly findClient: (id: string) => Promise<Client | undefined>
+  /** @returns whether the client is there, not disabled, and still in this epoch; read on each use */
+  readonly clientStands: (id: string, epoch: string) => Promise<boolean>
   readonly verifySecret: (clientId: string, presented: string) => Promise<boolean>
   readonly findResource: (id: string) => Promise<Resource | undefined>
   /** @returns the account, disabled ones included */
@@ -35,7 +38,7 @@ export interface ProviderParts {
     readonly accessTokens: AccessTokens
     readonly replays: Replays
     readonly revoke: Revoke
-    readonly anyEnded: (things: readonly { kind: 'token' | 'family' | 'grant'; key: Buffer }[]) => Promise<boolean>
+    readonly endings: Pick<Endings, 'anyEnded' | 'endNamed'>
   }
   readonly sessions: {
     readonly sessions: Sessions

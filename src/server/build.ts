@@ -65,6 +65,7 @@ export function engineParts(rooms: Rooms): ProviderParts {
     issuer: config.issuer,
     privateAddresses: config.profile === 'test',
     verifySecret: rooms.clients.verifySecret,
+    clientStands: rooms.clients.stands,
     ring,
     audit,
     now,

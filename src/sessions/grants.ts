@@ -1,72 +1,93 @@
-// Grants: what an account allowed a client, within one login session or, for clients that stay connected, beyond it.
+// Grants: what an account allowed a client, within one login session or, for clients that stay connected, beyond it. A grant
+// remembers the epochs of account and client under which it was made, and is found only while they hold.
+import { randomBytes } from 'node:crypto'
+import { sql } from 'kysely'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
-import type { KeyRing } from '../secrets/key-ring.ts'
 
 export interface GrantStore {
-  save(id: string, owner: { accountId?: string; clientId: string }, payload: object, expiresAt?: Date): Promise<void>
+  /**
+   * Makes a grant under the epochs of the moment, or changes what one allows.
+   * @returns false when its account or client is gone or disabled
+   */
+  save(id: string, owner: { accountId: string; clientId: string }, payload: object, expiresAt?: Date): Promise<boolean>
+  /** @returns the grant, while it has not expired and account and client stand */
   find(id: string): Promise<Record<string, unknown> | undefined>
-  destroy(id: string): Promise<void>
-  /** Finds a live grant by its row key; JWT access tokens carry the key, not the id. */
-  findByKey(key: Buffer): Promise<Record<string, unknown> | undefined>
-  /** Removes every grant of a client, or of an account. @returns their row keys */
-  removeAll(owner: { clientId: string } | { accountId: string }): Promise<readonly Buffer[]>
-  /** @returns the row key of a grant */
-  key(id: string): Buffer
+  /** @returns whether there was one */
+  destroy(id: string): Promise<boolean>
+  /** @returns the live grants of an account, by client */
+  listOf(accountId: string): Promise<readonly Grant[]>
+}
+
+export interface Grant {
+  readonly id: string
+  readonly clientId: string
+  readonly expiresAt?: Date
+}
+
+const NAME = /^~([\w-]{22})$/
+
+/** @returns a new grant id: a name, not a credential, that is its row key */
+export function mintGrantId(): string {
+  return grantId(randomBytes(16))
+}
+
+/** @returns the id of the grant with this row key, as JWT access tokens carry it in `gid` */
+export function grantId(key: Buffer): string {
+  return `~${key.toString('base64url')}`
+}
+
+/** @returns the row key of a grant @throws Error for what is no id of ours */
+export function grantKey(id: string): Buffer {
+  const name = NAME.exec(id)?.[1]
+  if (name === undefined) throw new Error('no id of a grant')
+  return Buffer.from(name, 'base64url')
 }
 
 /** @returns the store of grants */
-export function createGrants({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRing; now: () => Date }): GrantStore {
-  const key = (id: string) => ring.handle('grant', id)
+export function createGrants({ unit, now }: { unit: UnitOfWork; now: () => Date }): GrantStore {
+  const live = async () => {
+    const db = await unit.read()
+    return db
+      .selectFrom('live_grants')
+      .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', now())]))
+  }
   return {
-    key,
-
-    async save(id, owner, payload, expiresAt) {
-      const row = {
-        account_id: owner.accountId ?? null,
-        client_id: owner.clientId,
-        payload: JSON.stringify(payload),
-        expires_at: expiresAt ?? null,
-      }
+    async save(id, { accountId, clientId }, payload, expiresAt) {
       const db = await unit.write()
-      await db
-        .insertInto('grants')
-        .values({ id_hash: key(id), ...row })
-        .onConflict((conflict) => conflict.column('id_hash').doUpdateSet(row))
-        .execute()
+      // What is changed keeps its epochs: a grant that ended a moment ago must not come back by it.
+      const result = await sql`insert into grants
+          (id_hash, account_id, client_id, account_epoch, client_epoch, payload, expires_at)
+        select ${grantKey(id)}, accounts.id, clients.id, accounts.epoch, clients.epoch, ${JSON.stringify(payload)}::jsonb,
+          ${expiresAt ?? null}::timestamptz
+        from accounts, clients
+        where accounts.id = ${accountId} and accounts.disabled_at is null
+          and clients.id = ${clientId} and clients.disabled_at is null
+        on conflict (id_hash) do update set payload = excluded.payload, expires_at = excluded.expires_at
+          where grants.account_id = excluded.account_id and grants.client_id = excluded.client_id`.execute(db)
+      return result.numAffectedRows === 1n
     },
 
     async find(id) {
-      const db = await unit.read()
-      const row = await db.selectFrom('grants').select('payload').where('id_hash', '=', key(id)).executeTakeFirst()
+      if (!NAME.test(id)) return undefined
+      const row = await (await live()).select('payload').where('id_hash', '=', grantKey(id)).executeTakeFirst()
       return row?.payload as Record<string, unknown> | undefined
     },
 
     async destroy(id) {
+      if (!NAME.test(id)) return false
       const db = await unit.write()
-      await db.deleteFrom('grants').where('id_hash', '=', key(id)).execute()
+      const result = await db.deleteFrom('grants').where('id_hash', '=', grantKey(id)).executeTakeFirst()
+      return result.numDeletedRows === 1n
     },
 
-    async removeAll(owner) {
-      const db = await unit.write()
-      const rows = await db
-        .deleteFrom('grants')
-        .where((eb) =>
-          'clientId' in owner ? eb('client_id', '=', owner.clientId) : eb('account_id', '=', owner.accountId),
-        )
-        .returning('id_hash')
-        .execute()
-      return rows.map((row) => row.id_hash)
-    },
-
-    async findByKey(grantKey) {
-      const db = await unit.read()
-      const row = await db
-        .selectFrom('grants')
-        .select('payload')
-        .where('id_hash', '=', grantKey)
-        .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', now())]))
-        .executeTakeFirst()
-      return row?.payload as Record<string, unknown> | undefined
+    async listOf(accountId) {
+      const query = (await live()).select(['id_hash', 'client_id', 'expires_at']).where('account_id', '=', accountId)
+      const rows = await query.orderBy('client_id').execute()
+      return rows.map((row) => ({
+        id: grantId(row.id_hash),
+        clientId: row.client_id,
+        ...(row.expires_at && { expiresAt: row.expires_at }),
+      }))
     },
   }
 }

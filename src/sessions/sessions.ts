@@ -34,7 +34,17 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
 
   const live = async () => {
     const db = await unit.read()
-    return db.selectFrom('sessions').where('sessions.expires_at', '>', now()).where('sessions.payload', '<>', ENDED)
+    return db
+      .selectFrom('sessions')
+      .leftJoin('accounts', 'accounts.epoch', 'sessions.account_epoch')
+      .where('sessions.expires_at', '>', now())
+      .where('sessions.payload', '<>', ENDED)
+      .where((eb) =>
+        eb.or([
+          eb('sessions.account_id', 'is', null),
+          eb.and([eb('accounts.id', 'is not', null), eb('accounts.disabled_at', 'is', null)]),
+        ]),
+      )
   }
 
   const change = (id: string, work: (db: Db, uid: string) => Promise<unknown>) =>
@@ -54,12 +64,18 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
         // Two tabs may save the same session at once, each knowing only its own client: for the same account their
         // authorizations are merged, client by client, instead of the later one winning. What a tab knows of the other's
         // client may be an entry that has no grant yet.
-        const result = await sql`insert into sessions (id_hash, uid, account_id, payload, expires_at)
-          select ${key(id)}, ${payload.uid}, ${payload.accountId ?? null}, ${JSON.stringify(payload)}::jsonb,
-            ${expiresAt}::timestamptz
+        // The epoch is that of the session's other values: only a new session begins under the one of the moment.
+        const accountId = payload.accountId ?? null
+        const result = await sql`insert into sessions (id_hash, uid, account_id, account_epoch, payload, expires_at)
+          select ${key(id)}, ${payload.uid}, ${accountId}::text,
+            coalesce(
+              (select account_epoch from sessions where uid = ${payload.uid} and account_id = ${accountId} limit 1),
+              (select epoch from accounts where id = ${accountId})),
+            ${JSON.stringify(payload)}::jsonb, ${expiresAt}::timestamptz
           where not exists (select from sessions where uid = ${payload.uid} and payload = ${ENDED})
           on conflict (id_hash) do update set
             uid = excluded.uid, account_id = excluded.account_id, expires_at = excluded.expires_at,
+            account_epoch = excluded.account_epoch,
             payload = case when sessions.account_id = excluded.account_id then excluded.payload || jsonb_build_object(
                 'authorizations', (
                   select coalesce(jsonb_object_agg(key, coalesce(kept.value, '{}') || coalesce(added.value, '{}')), '{}')
@@ -82,8 +98,8 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
     },
 
     async findByUid(uid) {
-      const query = (await live()).select('payload').where('uid', '=', uid)
-      const rows = await query.orderBy('expires_at').execute()
+      const query = (await live()).select('sessions.payload').where('uid', '=', uid)
+      const rows = await query.orderBy('sessions.expires_at').execute()
       return merge(rows, rows.at(-1))
     },
 

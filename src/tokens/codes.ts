@@ -9,7 +9,9 @@ export interface CodeRecord {
 }
 
 export interface Codes {
-  save(code: string, grantId: string, payload: object, expiresAt: Date): Promise<void>
+  /** @param grant row key of the grant that the code hangs on */
+  save(code: string, grant: Buffer, payload: object, expiresAt: Date): Promise<void>
+  /** @returns the code, used ones too, while its grant, account and client stand */
   find(code: string): Promise<CodeRecord | undefined>
   /** Marks the code used. @returns false when it was used before, also by a request that ran at the same time */
   consume(code: string): Promise<boolean>
@@ -20,13 +22,13 @@ export interface Codes {
 export function createCodes({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRing; now: () => Date }): Codes {
   const key = (code: string) => ring.handle('authorization-code', code)
   return {
-    async save(code, grantId, payload, expiresAt) {
+    async save(code, grant, payload, expiresAt) {
       const db = await unit.write()
       await db
         .insertInto('authorization_codes')
         .values({
           id_hash: key(code),
-          grant_hash: ring.handle('grant', grantId),
+          grant_hash: grant,
           payload: JSON.stringify(payload),
           expires_at: expiresAt,
         })
@@ -37,9 +39,10 @@ export function createCodes({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRi
       if (parseOpaque(code)?.kind !== 'ac') return undefined
       const db = await unit.read()
       const row = await db
-        .selectFrom('authorization_codes')
-        .select(['payload', 'consumed_at'])
-        .where('id_hash', '=', key(code))
+        .selectFrom('authorization_codes as code')
+        .innerJoin('live_grants as grant', 'grant.id_hash', 'code.grant_hash')
+        .select(['code.payload', 'consumed_at'])
+        .where('code.id_hash', '=', key(code))
         .executeTakeFirst()
       return row && { payload: row.payload as Record<string, unknown>, consumed: row.consumed_at !== null }
     },

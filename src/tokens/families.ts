@@ -18,7 +18,9 @@ export interface FamilyRecord {
 
 export interface Families {
   readonly names: FamilyNames
-  start(token: string, grantId: string, payload: object, expiresAt: Date, absoluteExpiresAt: Date): Promise<void>
+  /** @param grant row key of the grant that the family hangs on */
+  start(token: string, grant: Buffer, payload: object, expiresAt: Date, absoluteExpiresAt: Date): Promise<void>
+  /** @returns what is known of a refresh token, while its grant, account and client stand */
   find(token: string): Promise<FamilyRecord | undefined>
   /**
    * Replaces the presented token by its successor, or confirms that this has happened within the grace window.
@@ -44,7 +46,12 @@ export function createFamilies({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
     const family = names.ofToken(token)
     if (!family) return undefined
     const db = await unit.read()
-    return db.selectFrom('refresh_families').selectAll().where('family_hash', '=', family).executeTakeFirst()
+    return db
+      .selectFrom('refresh_families as family')
+      .innerJoin('live_grants as grant', 'grant.id_hash', 'family.grant_hash')
+      .selectAll('family')
+      .where('family_hash', '=', family)
+      .executeTakeFirst()
   }
 
   function stateOf(
@@ -61,7 +68,7 @@ export function createFamilies({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
   return {
     names,
 
-    async start(token, grantId, payload, expiresAt, absoluteExpiresAt) {
+    async start(token, grant, payload, expiresAt, absoluteExpiresAt) {
       const family = names.ofToken(token)
       if (!family) throw new Error('a family starts with a refresh token of ours')
       const db = await unit.write()
@@ -69,7 +76,7 @@ export function createFamilies({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
         .insertInto('refresh_families')
         .values({
           family_hash: family,
-          grant_hash: ring.handle('grant', grantId),
+          grant_hash: grant,
           current_hash: names.hash(token),
           generation: 1,
           payload: JSON.stringify(payload),

@@ -1,12 +1,9 @@
 // Ends tokens: one, a family, or all that hang on a grant. Rows go at once; JWTs, which have none, are noted as ended.
-import { sql } from 'kysely'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
+import { LONGEST_ACCESS_TOKEN_SECONDS } from '../vocabulary/access-token.ts'
 import type { AccessTokens } from './access-tokens.ts'
 import type { Families } from './families.ts'
-
-/** No access token lives longer than this; an ending older than this has nothing left to end. */
-export const LONGEST_ACCESS_TOKEN_SECONDS = 24 * 60 * 60
 
 /** How this room tells the one log that trust has ended; handed in, because rooms do not import one another. */
 export type End = (ending: {
@@ -21,12 +18,8 @@ export interface Revoke {
   jwt(jti: string, expiresAt: Date, reason: string): Promise<boolean>
   /** Ends a refresh family and every access token from it. @returns whether it was alive */
   family(familyHash: Buffer, reason: string): Promise<boolean>
-  /** Ends everything that hangs on a grant. @returns whether it was alive */
-  grant(grantId: string, reason: string): Promise<boolean>
-  /** Ends everything that hangs on these grants (their row keys). */
-  grants(grantKeys: readonly Buffer[], reason: string): Promise<void>
-  /** Removes the opaque access tokens that a client holds for itself. */
-  ofClient(clientId: string): Promise<void>
+  /** Ends everything that hangs on a grant, by its row key. @returns whether it was alive */
+  grant(grant: Buffer, reason: string): Promise<boolean>
 }
 
 /** @returns the functions that end tokens */
@@ -46,12 +39,6 @@ export function createRevoke({
   end: End
 }): Revoke {
   const afterLongestToken = () => new Date(now().getTime() + LONGEST_ACCESS_TOKEN_SECONDS * 1000)
-  const removeRows = async (grantKeys: readonly Buffer[]) => {
-    const db = await unit.write()
-    await db.deleteFrom('access_tokens').where('grant_hash', 'in', grantKeys).execute()
-    await db.deleteFrom('refresh_families').where('grant_hash', 'in', grantKeys).execute()
-    await db.deleteFrom('authorization_codes').where('grant_hash', 'in', grantKeys).execute()
-  }
   return {
     jwt: (jti, expiresAt, reason) => end({ kind: 'token', key: jwtKey(ring, jti), reason, expiresAt }),
 
@@ -62,25 +49,13 @@ export function createRevoke({
       return first
     },
 
-    async grant(grantId, reason) {
-      const key = ring.handle('grant', grantId)
-      const first = await end({ kind: 'grant', key, reason, expiresAt: afterLongestToken() })
-      await removeRows([key])
-      return first
-    },
-
-    async grants(grantKeys, reason) {
-      for (const key of grantKeys) await end({ kind: 'grant', key, reason, expiresAt: afterLongestToken() })
-      if (grantKeys.length > 0) await removeRows(grantKeys)
-    },
-
-    async ofClient(clientId) {
+    async grant(grant, reason) {
+      const first = await end({ kind: 'grant', key: grant, reason, expiresAt: afterLongestToken() })
       const db = await unit.write()
-      await db
-        .deleteFrom('access_tokens')
-        .where('grant_hash', 'is', null)
-        .where(sql`payload ->> 'clientId'`, '=', clientId)
-        .execute()
+      await db.deleteFrom('access_tokens').where('grant_hash', '=', grant).execute()
+      await db.deleteFrom('refresh_families').where('grant_hash', '=', grant).execute()
+      await db.deleteFrom('authorization_codes').where('grant_hash', '=', grant).execute()
+      return first
     },
   }
 }

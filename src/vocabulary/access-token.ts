@@ -7,6 +7,9 @@ export const ACCESS_TOKEN_TYPE = 'at+jwt'
 /** Longest access token that anybody here looks at, in characters. */
 export const MAX_TOKEN_LENGTH = 8192
 
+/** No access token lives longer than this, in seconds; an ending older than this has nothing left to end. */
+export const LONGEST_ACCESS_TOKEN_SECONDS = 24 * 60 * 60
+
 const MAX_NAME_LENGTH = 512
 const MAX_SCOPE_LENGTH = 4096
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be in a name

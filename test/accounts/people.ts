@@ -31,7 +31,7 @@ export async function createPeople() {
       now,
       ring: createKeyRing(keys),
       audit: createAudit({ unit, now, requestId: () => undefined }),
-      endAccount: async (id, reason) => void ended.push(`${id} ${reason}`),
+      noteEnd: async (id, _epoch, reason) => void ended.push(`${id} ${reason}`),
       isBreached: async (password) => leaked.includes(password),
     })
     return { accounts, unit, db }

@@ -43,7 +43,7 @@ describe('clients', () => {
       secrets,
       now,
       audit: createAudit({ unit, now, requestId: () => undefined }),
-      endClient: async (id, reason) => void ended.push(`${id} ${reason}`),
+      noteEnd: async (id, _epoch, reason) => void ended.push(`${id} ${reason}`),
     })
     const verify = async (id: string, presented: string) => (await verifySecret(secrets, id, presented)) !== undefined
     const passTo = (at: string) => {
@@ -91,7 +91,7 @@ describe('clients', () => {
     }
     await rooms.register.add(shop, 'operator')
     await addBilling()
-    expect(await rooms.store.find('shop')).toEqual({ ...shop, createdAt: rooms.now() })
+    expect(await rooms.store.find('shop')).toEqual({ ...shop, createdAt: rooms.now(), epoch: expect.any(String) })
     expect((await rooms.store.list()).map(({ id }) => id)).toEqual(['billing', 'shop'])
     expect(await rooms.store.find('nobody')).toBeUndefined()
   })
@@ -264,7 +264,7 @@ describe('clients', () => {
     expect(await rooms.verify('billing', secret ?? '')).toBe(false)
     await rooms.register.change(billing, 'operator')
     expect(await rooms.verify('billing', secret ?? '')).toBe(false)
-    expect(await rooms.store.find('billing')).toEqual({ ...billing, createdAt: rooms.now() })
+    expect(await rooms.store.find('billing')).toEqual({ ...billing, createdAt: rooms.now(), epoch: expect.any(String) })
   })
 
   it('is disabled and enabled, once each, and ends what hangs on it when disabled', async () => {

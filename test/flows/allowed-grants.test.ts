@@ -121,7 +121,7 @@ it('S-079 a token says whether a machine or a person is behind it', async () => 
   const machine = await ask('shop', ASKS.client_credentials!)
   const claims = decodeJwt(machine.body.access_token)
   expect(claims).toMatchObject({ sub: 'shop', client_id: 'shop', aud: ORDERS })
-  expect(Object.keys(claims).sort()).toEqual(['aud', 'client_id', 'exp', 'iat', 'iss', 'jti', 'scope', 'sub'])
+  expect(Object.keys(claims).sort()).toEqual(['aud', 'client_id', 'epoch', 'exp', 'iat', 'iss', 'jti', 'scope', 'sub'])
   expect(machine.body).not.toHaveProperty('id_token')
   expect(machine.body).not.toHaveProperty('refresh_token')
   const person = decodeJwt(

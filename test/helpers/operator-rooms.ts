@@ -40,9 +40,9 @@ export async function createOperatorRooms(
   const secrets = { store: createClientSecretStore({ unit }), ring, now }
   const resourceStore = createResourceStore({ unit, now })
   const keyStore = createSigningKeyStore({ unit, ring })
-  const accounts = createAccounts({ unit, ring, audit, now, endAccount: async () => undefined })
+  const accounts = createAccounts({ unit, ring, audit, now, noteEnd: async () => undefined })
   const clients = {
-    ...createClientRegister({ unit, store: clientStore, secrets, audit, now, endClient: async () => undefined }),
+    ...createClientRegister({ unit, store: clientStore, secrets, audit, now, noteEnd: async () => undefined }),
     find: clientStore.find,
     list: clientStore.list,
     listSecrets: secrets.store.list,

@@ -22,6 +22,8 @@ beforeAll(async () => {
   close = connected.close
   unit = createUnitOfWork(connected.db)
   const parts = { unit, ring: createKeyRing(makeRingKeys()), now: () => new Date(time) }
+  await connected.pool.query(`insert into accounts (id, email, email_key, created_at, updated_at)
+    select 'usr_' || name, name, name, now(), now() from unnest(array['ada', 'bob', 'eve']) as name`)
   sessions = createSessions(parts)
   interactions = createInteractions(parts)
 })
