@@ -11,9 +11,11 @@ import { createSecretUse } from './clients/secret-use.ts'
 import { verifySecret } from './clients/secrets.ts'
 import { createClientStore } from './clients/store.ts'
 import { type Config, makeSecret, readSecrets } from './config.ts'
+import { cached } from './db/cached.ts'
 import { type Connected, type Connection, checkServer, connect, describePlace } from './db/connect.ts'
+import type { Live, Topic } from './db/live.ts'
 import { type MigrationReport, migrateToLatest } from './db/migrate.ts'
-import { createUnitOfWork } from './db/unit-of-work.ts'
+import { createUnitOfWork, type UnitOfWork } from './db/unit-of-work.ts'
 import { createEndings } from './endings/end.ts'
 import { currentRequestId } from './http/request-id.ts'
 import { type EmbeddedDatabase, launchPostgres } from './postgres/launch.ts'
@@ -68,7 +70,7 @@ export async function openDatabase(
   try {
     await checkServer(connected.pool, place)
     await tryRing({ db: connected.db, secrets: () => readSecrets(config) })
-    return { ...connected, close, place, connection, embedded, migration: await migrate(config, connected) }
+    return { ...connected, connection, close, place, embedded, migration: await migrate(config, connected) }
   } catch (error) {
     await close()
     throw error
@@ -102,10 +104,18 @@ export function createAuthorizer(
 /** Every room, over one database. */
 export type Rooms = Awaited<ReturnType<typeof buildRooms>>
 
+export interface RoomParts {
+  readonly config: Config
+  readonly db: OpenDatabase['db']
+  readonly log: Logger
+  /** a server's; a command keeps nothing in memory */
+  readonly live?: Live
+}
+
 /**
  * @throws OperatorFault when GATEHOUSE_SECRET does not open the key ring of this database
  */
-export async function buildRooms({ config, db, log }: { config: Config; db: OpenDatabase['db']; log: Logger }) {
+export async function buildRooms({ config, db, log, live }: RoomParts) {
   const unit = createUnitOfWork(db)
   const ring = await openKeyRing({
     db,
@@ -152,16 +162,18 @@ export async function buildRooms({ config, db, log }: { config: Config; db: Open
   })
   const keyStore = createSigningKeyStore({ unit, ring })
   const signingKeys = await ensureSigningKeys({ unit, store: keyStore, now })
+  const secretsAtHand = cachedFor({ unit, live }, 'clients', secrets.store.list)
 
   return {
     config,
     log,
+    live,
     unit,
     ring,
     audit,
     now,
     clients: {
-      ...clients,
+      ...telling({ unit, live }, 'clients', clients),
       find: clientStore.find,
       list: clientStore.list,
       listSecrets: secrets.store.list,
@@ -170,13 +182,22 @@ export async function buildRooms({ config, db, log }: { config: Config; db: Open
         return client !== undefined && !client.disabledAt && client.epoch === epoch
       },
       secretUse,
+    },
+    resources: {
+      ...telling({ unit, live }, 'resources', resources),
+      find: resourceStore.find,
+      list: resourceStore.list,
+    },
+    /** for the hot path: from memory where it can be, a second old at most */
+    atHand: {
+      findClient: cachedFor({ unit, live }, 'clients', clientStore.find),
       async verifySecret(id: string, presented: string): Promise<boolean> {
-        const used = await verifySecret(secrets, id, presented)
+        const used = await verifySecret({ ...secrets, store: { list: secretsAtHand } }, id, presented)
         if (used !== undefined) secretUse.note(used)
         return used !== undefined
       },
+      findResource: cachedFor({ unit, live }, 'resources', resourceStore.find),
     },
-    resources: { ...resources, find: resourceStore.find, list: resourceStore.list },
     accounts,
     signingKeys,
     sessions: {
@@ -194,6 +215,28 @@ export async function buildRooms({ config, db, log }: { config: Config; db: Open
       endings,
     },
   }
+}
+
+interface LiveParts {
+  readonly unit: UnitOfWork
+  readonly live?: Live
+}
+
+function cachedFor<Value>({ unit, live }: LiveParts, topic: Topic, load: (key: string) => Promise<Value>) {
+  return cached({ version: () => live?.version(topic), writing: unit.writing }, load)
+}
+
+/** @returns the acts of a register; after the commit of each, what this process keeps of the topic is old */
+function telling<Acts extends object>({ unit, live }: LiveParts, topic: Topic, acts: Acts): Acts {
+  if (!live) return acts
+  const tell =
+    (act: (...given: unknown[]) => Promise<unknown>) =>
+    async (...given: unknown[]) => {
+      const outcome = await act(...given)
+      unit.onCommit(() => live.touch(topic))
+      return outcome
+    }
+  return Object.fromEntries(Object.entries(acts).map(([name, act]) => [name, tell(act)])) as Acts
 }
 
 /** What the tour may do: make things whose names begin with `try-`, and remove them again. */

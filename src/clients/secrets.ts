@@ -50,7 +50,7 @@ export function isLive(secret: Pick<ClientSecretRow, 'expiresAt'>, now: Date): b
  * @returns the id of the secret that it is, or undefined
  */
 export async function verifySecret(
-  { store, ring, now }: SecretParts,
+  { store, ring, now }: Omit<SecretParts, 'store'> & { readonly store: Pick<ClientSecretStore, 'list'> },
   clientId: string,
   presented: string,
 ): Promise<string | undefined> {

@@ -11,6 +11,7 @@ export type Db = Kysely<Schema>
 interface Unit {
   transaction?: Promise<ControlledTransaction<Schema>>
   closed: boolean
+  readonly onCommit: (() => void)[]
 }
 
 export interface UnitOfWork {
@@ -23,6 +24,10 @@ export interface UnitOfWork {
    * A unit inside a unit is the same unit. A commit that fails is thrown: nothing may be acknowledged then.
    */
   run<T>(work: () => Promise<T>, verdict?: (result: T) => 'commit' | 'roll back'): Promise<T>
+  /** @returns whether the unit at hand has begun to write: it sees what others do not see yet */
+  writing(): boolean
+  /** Calls `then` once the unit at hand has committed; outside a unit at once. It must not throw. */
+  onCommit(then: () => void): void
 }
 
 /**
@@ -51,7 +56,7 @@ export function createUnitOfWork(pool: Db): UnitOfWork {
 
     async run(work, verdict = () => 'commit') {
       if (open()) return work()
-      const unit: Unit = { closed: false }
+      const unit: Unit = { closed: false, onCommit: [] }
       return storage.run(unit, async () => {
         let outcome: 'commit' | 'roll back' = 'roll back'
         try {
@@ -63,6 +68,14 @@ export function createUnitOfWork(pool: Db): UnitOfWork {
           await finish(unit, outcome)
         }
       })
+    },
+
+    writing: () => open()?.transaction !== undefined,
+
+    onCommit(then) {
+      const unit = open()
+      if (unit) unit.onCommit.push(then)
+      else then()
     },
   }
 }
@@ -85,4 +98,5 @@ async function finish(unit: Unit, outcome: 'commit' | 'roll back'): Promise<void
       .catch(() => undefined)
     throw error
   }
+  for (const then of unit.onCommit) then()
 }

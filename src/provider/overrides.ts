@@ -2,6 +2,10 @@
 // file and one test run.
 import type Provider from 'oidc-provider'
 import { errors } from 'oidc-provider'
+// @ts-expect-error the typings leave out the library's insides
+import LRU from 'oidc-provider/lib/helpers/lru.js'
+// @ts-expect-error as above
+import internals from 'oidc-provider/lib/helpers/weak_cache.js'
 import { grantId, mintGrantId } from '../sessions/grants.ts'
 import { mintOpaque } from '../tokens/access-tokens.ts'
 import type { OwnJwts } from './own-jwt.ts'
@@ -12,6 +16,7 @@ type Loose = { prototype: Record<string, unknown> } & Record<string, unknown>
 
 /** Applies every change to a fresh provider. */
 export function applyOverrides(provider: Provider, parts: ProviderParts, jwts: OwnJwts): void {
+  keepMoreClients(provider)
   compareSecretsByHash(provider, parts)
   mintOurOwnIds(provider, parts)
   seeReplaysOnce(provider, parts)
@@ -21,6 +26,14 @@ export function applyOverrides(provider: Provider, parts: ProviderParts, jwts: O
   limitParameters(provider)
   keepOpenIdScopes(provider)
   acceptApiTokensAtUserinfo(provider, jwts)
+}
+
+/** Half as many clients as the library keeps at most; it has 100, and validates each of more anew at every request. */
+const CLIENTS_KEPT = 5000
+
+/** It knows them by the hash of all that we say of them: what has changed is another client to it. */
+function keepMoreClients(provider: Provider): void {
+  internals(provider).dynamicClients = new LRU({ maxSize: CLIENTS_KEPT })
 }
 
 /**

@@ -24,7 +24,7 @@ export interface ProviderParts {
   /** whether requests of ours (for a client's keys) may go to private addresses: in tests only */
   readonly privateAddresses: boolean
   readonly audit: Audit
-  /** @returns the client, disabled ones included */
+  /** @returns the client, disabled ones included, as it was at most a second ago; the same object while nothing has changed */
   readonly findClient: (id: string) => Promise<Client | undefined>
   /** @returns whether the client is there, not disabled, and still in this epoch; read on each use */
   readonly clientStands: (id: string, epoch: string) => Promise<boolean>

@@ -43,7 +43,9 @@ export function buildServer({
     landing,
     accountRoutes: accountRoutes({ accounts: rooms.accounts, csrf }),
     interactionRoutes: interactionRoutes({
-      ...findersOf(rooms),
+      findClient: rooms.clients.find,
+      findResource: rooms.resources.find,
+      findAccount: rooms.accounts.find,
       issuer: config.issuer,
       provider: engine.provider,
       csrf,
@@ -61,10 +63,10 @@ export function buildServer({
 export function engineParts(rooms: Rooms): ProviderParts {
   const { config, ring, audit, now, signingKeys, tokens, sessions } = rooms
   return {
-    ...findersOf(rooms),
+    ...rooms.atHand,
+    findAccount: rooms.accounts.find,
     issuer: config.issuer,
     privateAddresses: config.profile === 'test',
-    verifySecret: rooms.clients.verifySecret,
     clientStands: rooms.clients.stands,
     ring,
     audit,
@@ -73,8 +75,4 @@ export function engineParts(rooms: Rooms): ProviderParts {
     tokens,
     sessions,
   }
-}
-
-function findersOf({ clients, resources, accounts }: Rooms) {
-  return { findClient: clients.find, findResource: resources.find, findAccount: accounts.find }
 }

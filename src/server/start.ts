@@ -3,6 +3,7 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { connect } from '../db/connect.ts'
+import { startLive } from '../db/live.ts'
 import { pendingMigrations } from '../db/migrate.ts'
 import { type Sweeper, type SweepOutcome, startSweeper } from '../db/sweeper.ts'
 import { type Gateway, startGateway } from '../gateway/serve.ts'
@@ -56,7 +57,13 @@ export async function startServer({ config, demo, say, terminal }: StartOptions)
     for (let next = stops.pop(); next; next = stops.pop()) await next()
   }
   try {
-    const rooms = await buildRooms({ config, db: opened.db, log })
+    const live = startLive({
+      connection: opened.connection,
+      clock: () => performance.now(),
+      report: (error) => log.warn({ err: error }, 'the database is asked instead of memory until it is back'),
+    })
+    stops.push(live.stop)
+    const rooms = await buildRooms({ config, db: opened.db, log, live })
     const draining = { now: false }
     const withDemo = demo ?? opened.embedded !== undefined
     const landing = { describe: () => describeLanding({ config, rooms, demo: withDemo, version: VERSION }) }

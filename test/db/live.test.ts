@@ -101,7 +101,7 @@ it('a statement that changes nothing, and what is only noted about a secret, mak
   expect(live.version('clients')).toBe(before)
 })
 
-it('S-200 a lost notification is found out by the heartbeat, within the bound', async () => {
+it('a lost notification is found out by the heartbeat, within the bound', async () => {
   const { live } = start()
   // Counts on, but tells nobody: what a listener sees whose notification was lost.
   const { rows } = await pool.query<{ source: string }>(
@@ -115,7 +115,7 @@ it('S-200 a lost notification is found out by the heartbeat, within the bound', 
   }
 })
 
-it('S-200 a connection that is cut has no version at once, and comes back with another one', async () => {
+it('a connection that is cut has no version at once, and comes back with another one', async () => {
   const { live, errors } = start()
   const before = await known('clients', live)
   const heard: string[] = []
@@ -128,7 +128,7 @@ it('S-200 a connection that is cut has no version at once, and comes back with a
   expect(errors).toHaveLength(1)
 })
 
-it('S-200 a connection that dies in silence vouches for nothing after the bound', async () => {
+it('a connection that dies in silence vouches for nothing after the bound', async () => {
   slow = await slowDown(database.connection, 0)
   const { live } = start(slow.url)
   const before = await known('clients', live)

@@ -4,6 +4,7 @@ import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import type { ClientFields } from '../../src/clients/client.ts'
 import { readConfig } from '../../src/config.ts'
+import { startLive } from '../../src/db/live.ts'
 import type { Engine } from '../../src/provider/create.ts'
 import type { Resource } from '../../src/resources/resource.ts'
 import { buildServer } from '../../src/server/build.ts'
@@ -66,7 +67,12 @@ export async function startTestServer(
     new Writable({ write: (line, _encoding, done) => done(void log.push(String(line))) }),
   )
   const opened = await openDatabase(config, { role: 'server', say: () => undefined })
-  const rooms = await buildRooms({ config, db: opened.db, log: logger })
+  const live = startLive({
+    connection: opened.connection,
+    clock: () => performance.now(),
+    report: (error) => logger.warn({ err: error }, 'not live'),
+  })
+  const rooms = await buildRooms({ config, db: opened.db, log: logger, live })
   const { app, engine } = buildServer({
     rooms,
     log: logger,
@@ -112,6 +118,7 @@ export async function startTestServer(
 
     async stop() {
       await listening.close(1)
+      await live.stop()
       await opened.close()
       if (!options.database) await database.drop()
     },
