@@ -99,7 +99,7 @@ export function startLive({ connection, clock, report }: LiveParts): Live {
     while (!over.signal.aborted) {
       const since = clock()
       await read(client)
-      if (touched.size === 0) await pause(wake, HEARTBEAT - (clock() - since))
+      if (touched.size === 0) await pause(wake, Math.max(0, HEARTBEAT - (clock() - since)))
     }
   }
 
