@@ -6,7 +6,7 @@ import type { Output } from './cli/output.ts'
 import type { ProgramParts } from './cli/program.ts'
 import type { Rooms as CommandRooms, OneTimeLink } from './cli/rooms.ts'
 import type { StatusReport } from './cli/status.ts'
-import { usesSecret } from './clients/client.ts'
+import { secretForm } from './clients/client.ts'
 import { readClientFields, writeClientFields } from './clients/fields.ts'
 import { type Config, readConfig } from './config.ts'
 import { readResourceFields, writeResourceFields } from './resources/fields.ts'
@@ -112,7 +112,7 @@ function roomsForCommands(rooms: Rooms): CommandRooms {
       readUser: (document) => readUserFields({ isEmail }, document),
       writeResource: writeResourceFields,
       writeClient: writeClientFields,
-      usesSecret,
+      secretForm,
       emailKey,
     }),
   }

@@ -8,7 +8,7 @@ import type { ClientFields } from './clients/client.ts'
 import { createClientRegister } from './clients/register.ts'
 import { createClientSecretStore } from './clients/secret-store.ts'
 import { createSecretUse } from './clients/secret-use.ts'
-import { verifySecret } from './clients/secrets.ts'
+import { listSealedSecrets, openSecret, verifySecret } from './clients/secrets.ts'
 import { createClientStore } from './clients/store.ts'
 import { type Config, makeSecret, readSecrets } from './config.ts'
 import { cached } from './db/cached.ts'
@@ -191,6 +191,11 @@ export async function buildRooms({ config, db, log, live }: RoomParts) {
     /** for the hot path: from memory where it can be, a second old at most */
     atHand: {
       findClient: cachedFor({ unit, live }, 'clients', clientStore.find),
+      sealedSecrets: {
+        list: (id: string) => listSealedSecrets({ store: { list: secretsAtHand }, now }, id),
+        open: (id: string, sealed: Buffer) => openSecret(secrets, id, sealed),
+        noteUse: secretUse.note,
+      },
       async verifySecret(id: string, presented: string): Promise<boolean> {
         const used = await verifySecret({ ...secrets, store: { list: secretsAtHand } }, id, presented)
         if (used !== undefined) secretUse.note(used)

@@ -24,7 +24,8 @@ export type Step = StepOf<'resource', Resource> | StepOf<'client', ClientFields>
 export interface PlanParts {
   readonly writeResource: (resource: Resource) => Record<string, unknown>
   readonly writeClient: (client: ClientFields) => Record<string, unknown>
-  readonly usesSecret: (client: Pick<ClientFields, 'authMethod'>) => boolean
+  /** how a client's secrets are kept; one of another form has to be made anew */
+  readonly secretForm: (client: Pick<ClientFields, 'authMethod'>) => string | undefined
 }
 
 /** What is there now of the things that a document names. */
@@ -46,7 +47,8 @@ export function planChanges(parts: PlanParts, document: ApplyDocument, state: St
     ...document.clients.map((target): Step => {
       const before = state.clients.find(({ id }) => id === target.id)
       const fields = before && changedFields(parts.writeClient(before), parts.writeClient(target))
-      const secret = parts.usesSecret(target) && !(before && parts.usesSecret(before))
+      const form = parts.secretForm(target)
+      const secret = form !== undefined && form !== (before && parts.secretForm(before))
       return { object: 'client', id: target.id, ...actionOf(fields), target, secret }
     }),
     ...document.users.map((target): Step => {

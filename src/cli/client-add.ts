@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { referenceFaults } from '../apply/references.ts'
-import { CLIENT_KINDS, type ClientFields } from '../clients/client.ts'
+import { AUTH_METHODS, CLIENT_KINDS, type ClientFields } from '../clients/client.ts'
 import { readClientFields, writeClientFields } from '../clients/fields.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import { answer, collect, examples, fieldsFault, GATEHOUSE, OPERATOR, splitPair } from './command.ts'
@@ -57,7 +57,7 @@ export function addClientAdd(group: Command, { withRooms, output }: { withRooms:
       collect,
     )
     .option('--serves <resource>', 'a resource whose tokens it may introspect (may be repeated)', collect)
-    .option('--auth <method>', 'client_secret_basic, client_secret_post, private_key_jwt, none')
+    .option('--auth <method>', AUTH_METHODS.join(', '))
     .option('--refresh <policy>', 'none, session, offline')
     .option('--response-mode <mode>', 'query, fragment, form_post (may be repeated)', collect)
     .option('--first-party', 'skip the consent page')

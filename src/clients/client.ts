@@ -3,7 +3,13 @@
 export const CLIENT_KINDS = ['web', 'spa', 'native', 'service', 'agent'] as const
 export type ClientKind = (typeof CLIENT_KINDS)[number]
 
-export const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const
+export const AUTH_METHODS = [
+  'client_secret_basic',
+  'client_secret_post',
+  'client_secret_jwt',
+  'private_key_jwt',
+  'none',
+] as const
 export type AuthMethod = (typeof AUTH_METHODS)[number]
 
 export const RESPONSE_MODES = ['query', 'fragment', 'form_post'] as const
@@ -45,9 +51,14 @@ export function isConfidential(client: Pick<ClientFields, 'authMethod'>): boolea
   return client.authMethod !== 'none'
 }
 
-/** @returns whether the client authenticates with a secret that we make and keep as a keyed hash */
-export function usesSecret(client: Pick<ClientFields, 'authMethod'>): boolean {
-  return client.authMethod === 'client_secret_basic' || client.authMethod === 'client_secret_post'
+/**
+ * @returns how we keep the secrets of a client that authenticates with one: as keyed hashes where it sends the secret, sealed
+ *   where it signs with it; undefined for every other client
+ */
+export function secretForm(client: Pick<ClientFields, 'authMethod'>): 'hashed' | 'sealed' | undefined {
+  if (client.authMethod === 'client_secret_jwt') return 'sealed'
+  const sends = client.authMethod === 'client_secret_basic' || client.authMethod === 'client_secret_post'
+  return sends ? 'hashed' : undefined
 }
 
 /** @returns whether the rules for native apps hold (RFC 8252): any port on loopback, schemes of their own */

@@ -216,9 +216,6 @@ function clientIdFault(id: string): string | undefined {
 }
 
 function authFault(auth: string): string | undefined {
-  if (auth === 'client_secret_jwt') {
-    return 'must not be client_secret_jwt: it needs the secret in clear, and only a hash of it is kept; use private_key_jwt'
-  }
   return (AUTH_METHODS as readonly string[]).includes(auth) ? undefined : `must be one of ${AUTH_METHODS.join(', ')}`
 }
 

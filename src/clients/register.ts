@@ -1,7 +1,7 @@
 // What operators do to clients. Each act is one unit of work with its audit entry; secrets leave once, in the answer.
 import type { Audit } from '../audit/entry.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
-import { type Client, type ClientFields, usesSecret } from './client.ts'
+import { type Client, type ClientFields, secretForm } from './client.ts'
 import type { ClientSecretRow } from './secret-store.ts'
 import { addSecret, isLive, type SecretParts, type SecretWishes } from './secrets.ts'
 import type { ClientStore } from './store.ts'
@@ -24,7 +24,7 @@ export interface ClientRegister {
   add(fields: ClientFields, actor: string): Promise<{ ok: true; secret?: string } | { ok: false; reason: 'taken' }>
   /**
    * Makes an existing client what `fields` say; whether it is disabled stays as it is.
-   * @returns a secret when the client needs one now and needed none before
+   * @returns a secret when the client needs one now and needed none before, or one of another form
    */
   change(fields: ClientFields, actor: string): Promise<{ ok: true; secret?: string } | { ok: false; reason: 'unknown' }>
   disable(id: string, actor: string): Promise<'done' | 'unchanged' | 'unknown'>
@@ -62,7 +62,7 @@ export function createClientRegister(parts: RegisterParts): ClientRegister {
     add: (fields, actor) =>
       unit.run(async () => {
         if (!(await store.insert(fields))) return { ok: false, reason: 'taken' }
-        const secret = usesSecret(fields) ? (await addSecret(secrets, fields.id)).secret : undefined
+        const secret = secretForm(fields) ? (await addSecret(secrets, fields)).secret : undefined
         await audit({ kind: 'client.added', actor, subject: fields.id, detail: { after: fields } })
         return { ok: true, ...(secret !== undefined && { secret }) }
       }),
@@ -118,13 +118,13 @@ async function rotateSecret(
   // Of two rotations at once the second waits here, and then finds the secret of the first among the old ones.
   const client = await store.lock(id)
   if (!client) return { ok: false, reason: 'unknown' }
-  if (!usesSecret(client)) return { ok: false, reason: 'no-secret' }
+  if (!secretForm(client)) return { ok: false, reason: 'no-secret' }
   const at = now()
   const kept = (await secrets.store.list(id)).filter((secret) => overlap > 0 && isLive(secret, at))
   if (kept.length >= MOST_SECRETS) return { ok: false, reason: 'too-many' }
   const oldEnd = new Date(at.getTime() + overlap * 1000)
   await secrets.store.endAll(id, { now: at, end: oldEnd })
-  const { row, secret } = await addSecret(secrets, id, wishes)
+  const { row, secret } = await addSecret(secrets, client, wishes)
   const detail = { secret: row.id, name: row.name, expires_at: row.expiresAt, old_secrets_end: oldEnd }
   await audit({ kind: 'client.secret-rotated', actor, subject: id, detail })
   return { ok: true, secret, row, oldEnd }
@@ -156,8 +156,10 @@ async function switchClient(
   })
 }
 
-// A client that stops using a secret must not get back in with the old one when it uses secrets again.
+// A client that stops using a secret must not get back in with the old one when it uses secrets again; and a hash cannot become
+// a key, nor should a secret that was in memory in clear live on as one that never was.
 async function fitSecrets(secrets: SecretParts, before: Client, after: ClientFields): Promise<string | undefined> {
-  if (!usesSecret(after)) await secrets.store.removeAll(after.id)
-  return usesSecret(after) && !usesSecret(before) ? (await addSecret(secrets, after.id)).secret : undefined
+  if (secretForm(after) === secretForm(before)) return undefined
+  await secrets.store.removeAll(after.id)
+  return secretForm(after) ? (await addSecret(secrets, after)).secret : undefined
 }

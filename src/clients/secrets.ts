@@ -1,13 +1,15 @@
-// Client secrets: made here with 256 random bits, shown once, several live at a time, kept as keyed hashes.
+// Client secrets: made here with 256 random bits, shown once, several live at a time; kept as keyed hashes, or sealed where the
+// client signs with the secret, for then it is needed in clear.
 import { randomBytes } from 'node:crypto'
 import { type KeyRing, sameHash } from '../secrets/key-ring.ts'
+import { type ClientFields, secretForm } from './client.ts'
 import type { ClientSecretRow, ClientSecretStore } from './secret-store.ts'
 
 const SECRET_BYTES = 32
 
 export interface SecretParts {
   readonly store: ClientSecretStore
-  readonly ring: Pick<KeyRing, 'keyedHash'>
+  readonly ring: Pick<KeyRing, 'keyedHash' | 'seal' | 'open'>
   readonly now: () => Date
 }
 
@@ -20,23 +22,25 @@ export interface SecretWishes {
 }
 
 /**
- * Gives a client one more secret.
- * @returns its row, and the secret, 43 base64url characters, which is kept nowhere
+ * Gives a client one more secret, kept in the form that its way of authentication needs.
+ * @returns its row, and the secret, 43 base64url characters, which is kept nowhere in clear
  */
 export async function addSecret(
   { store, ring, now }: SecretParts,
-  clientId: string,
+  client: Pick<ClientFields, 'id' | 'authMethod'>,
   { name, lifetime }: SecretWishes = {},
 ): Promise<{ row: ClientSecretRow; secret: string }> {
   const secret = randomBytes(SECRET_BYTES).toString('base64url')
   const createdAt = now()
   const row = {
-    hash: hashSecret(ring, clientId, secret),
+    ...(secretForm(client) === 'sealed'
+      ? { sealed: ring.seal(sealPurpose(client.id), Buffer.from(secret)) }
+      : { hash: hashSecret(ring, client.id, secret) }),
     createdAt,
     ...(name !== undefined && { name }),
     ...(lifetime !== undefined && { expiresAt: new Date(createdAt.getTime() + lifetime * 1000) }),
   }
-  return { row: { ...row, id: await store.insert(clientId, row) }, secret }
+  return { row: { ...row, id: await store.insert(client.id, row) }, secret }
 }
 
 /** @returns whether the secret may still be used; it ends at its second, whether or not its row is still there */
@@ -62,6 +66,34 @@ export async function verifySecret(
     if (same && isLive(row, at)) found = row.id
   }
   return found
+}
+
+/** A secret that its client signs with, still sealed. */
+export interface SealedSecret {
+  readonly id: string
+  readonly sealed: Buffer
+}
+
+/** @returns the live sealed secrets of a client, newest first */
+export async function listSealedSecrets(
+  { store, now }: { readonly store: Pick<ClientSecretStore, 'list'>; readonly now: () => Date },
+  clientId: string,
+): Promise<readonly SealedSecret[]> {
+  const at = now()
+  const rows = await store.list(clientId)
+  return rows.flatMap((row) => (row.sealed && isLive(row, at) ? [{ id: row.id, sealed: row.sealed }] : []))
+}
+
+/**
+ * @returns the secret: as a key, its characters are the octets (OpenID Connect Core section 10.1)
+ * @throws Error when it was sealed for another client, or under another ring
+ */
+export function openSecret({ ring }: Pick<SecretParts, 'ring'>, clientId: string, sealed: Buffer): string {
+  return ring.open(sealPurpose(clientId), sealed).toString()
+}
+
+function sealPurpose(clientId: string): string {
+  return `client-secret\0${clientId}`
 }
 
 // The client's id is part of what is hashed: a row moved to another client opens nothing.

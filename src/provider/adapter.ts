@@ -1,6 +1,6 @@
 // Between the engine's models and our stores. The engine's rules of single use are check-then-act; here they are made exact.
 import Provider, { type Adapter, type AdapterPayload, errors } from 'oidc-provider'
-import type { Client } from '../clients/client.ts'
+import { type Client, secretForm } from '../clients/client.ts'
 import { grantId, grantKey } from '../sessions/grants.ts'
 import type { SessionPayload } from '../sessions/sessions.ts'
 import type { AccessToken } from '../tokens/access-tokens.ts'
@@ -46,11 +46,14 @@ function refuseAll(model: string): Adapter {
   }
 }
 
-function clients({ findClient, verifySecret, ring }: ProviderParts): Partial<Adapter> {
+function clients({ findClient, verifySecret, sealedSecrets, ring }: ProviderParts): Partial<Adapter> {
   return {
     async find(id) {
       const client: Client | undefined = await findClient(id)
-      if (client && !client.disabledAt) return clientMetadata(client, ring) as AdapterPayload
+      if (client && !client.disabledAt) {
+        const sealed = secretForm(client) === 'sealed' ? await sealedSecrets.list(id) : []
+        return clientMetadata(client, ring, sealed) as AdapterPayload
+      }
       // As much work as for a wrong secret, so that time does not tell which clients there are.
       if (AUTHENTICATING.has(routeAtHand() ?? '')) await verifySecret(id, '')
       return undefined

@@ -2,15 +2,16 @@
 import { decodeJwt } from 'jose'
 import type { Configuration, JWKS, KoaContextWithOIDC } from 'oidc-provider'
 import { errors, interactionPolicy } from 'oidc-provider'
-import { isConfidential } from '../clients/client.ts'
+import { AUTH_METHODS, isConfidential } from '../clients/client.ts'
 import { createFindAccount } from './account.ts'
 import { createAdapterFactory } from './adapter.ts'
+import { createAssertionPolicy } from './assertion-policy.ts'
 import { factsOf, OPENID_SCOPES } from './client-metadata.ts'
 import { createLoadGrant } from './grant.ts'
 import { introspectionPolicy } from './introspection-policy.ts'
 import { createTokenClaims } from './jwt-claims.ts'
 import { renderError, showSignedOut, showSignOut } from './pages.ts'
-import { LIFETIMES, type ProviderParts } from './parts.ts'
+import { CLOCK_TOLERANCE, LIFETIMES, type ProviderParts } from './parts.ts'
 import {
   createRotateRefreshToken,
   expiresWithSession,
@@ -46,10 +47,11 @@ export function engineOptions(parts: ProviderParts): Configuration {
     subjectTypes: ['public'],
     pkce: { required: () => true },
     extraParams: { code_challenge: checkChallenge },
-    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
+    clientAuthMethods: [...AUTH_METHODS],
+    assertJwtClientAuthClaimsAndHeader: createAssertionPolicy(parts),
     clientDefaults: { id_token_signed_response_alg: 'RS256' },
     enabledJWA: {
-      clientAuthSigningAlgValues: ['ES256', 'RS256', 'PS256', 'EdDSA'],
+      clientAuthSigningAlgValues: ['ES256', 'RS256', 'PS256', 'EdDSA', 'HS256'],
       idTokenSigningAlgValues: ['RS256'],
     },
     extraClientMetadata: { properties: ['gatehouse'] },
@@ -57,7 +59,7 @@ export function engineOptions(parts: ProviderParts): Configuration {
     enableHttpPostMethods: false,
     acceptQueryParamAccessTokens: false,
     allowOmittingSingleRegisteredRedirectUri: false,
-    clockTolerance: 10,
+    clockTolerance: CLOCK_TOLERANCE,
     clientBasedCORS: (_ctx, origin, client) =>
       origin !== 'null' && (client.redirectUris ?? []).some((uri) => URL.parse(uri)?.origin === origin),
     cookies: {

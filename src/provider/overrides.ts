@@ -8,6 +8,7 @@ import LRU from 'oidc-provider/lib/helpers/lru.js'
 import internals from 'oidc-provider/lib/helpers/weak_cache.js'
 import { grantId, mintGrantId } from '../sessions/grants.ts'
 import { mintOpaque } from '../tokens/access-tokens.ts'
+import { factsOf } from './client-metadata.ts'
 import type { OwnJwts } from './own-jwt.ts'
 import type { ProviderParts } from './parts.ts'
 
@@ -18,6 +19,7 @@ type Loose = { prototype: Record<string, unknown> } & Record<string, unknown>
 export function applyOverrides(provider: Provider, parts: ProviderParts, jwts: OwnJwts): void {
   keepMoreClients(provider)
   compareSecretsByHash(provider, parts)
+  keepSymmetricKeys(provider, parts)
   mintOurOwnIds(provider, parts)
   seeReplaysOnce(provider, parts)
   varyPortsOfAddressesOnly(provider)
@@ -47,6 +49,30 @@ function compareSecretsByHash(provider: Provider, { verifySecret }: ProviderPart
   ) {
     const way = contextOf(provider)?.get('Authorization') ? 'client_secret_basic' : 'client_secret_post'
     return (await verifySecret(this.clientId, presented)) && way === this.clientAuthMethod
+  }
+}
+
+/**
+ * The library makes keys of the secret that it knows, which is a placeholder. Keys are the real secrets of those clients that
+ * sign with one, newest first: all of them verify, the first one signs. Other clients have none: whatever is signed with a
+ * placeholder is refused, and nothing is signed with it.
+ */
+function keepSymmetricKeys(provider: Provider, { sealedSecrets }: ProviderParts): void {
+  type Keyed = { clientId: string; symmetricKeyStore: { clear(): void; add(key: object): void } }
+  const model = loose(provider.Client)
+  const find = (model.find as (id: string) => Promise<Keyed | undefined>).bind(model)
+  const fitted = new WeakSet<Keyed>()
+  model.find = async (id: string) => {
+    const client = await find(id)
+    if (!client || fitted.has(client)) return client
+    fitted.add(client)
+    client.symmetricKeyStore.clear()
+    for (const { sealed } of factsOf(client as never).sealedSecrets ?? []) {
+      const secret = sealedSecrets.open(client.clientId, Buffer.from(sealed, 'base64url'))
+      const k = Buffer.from(secret).toString('base64url')
+      client.symmetricKeyStore.add({ alg: 'HS256', use: 'sig', kty: 'oct', k })
+    }
+    return client
   }
 }
 

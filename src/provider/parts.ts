@@ -2,6 +2,7 @@
 import type { Account } from '../accounts/account.ts'
 import type { Audit } from '../audit/entry.ts'
 import type { Client } from '../clients/client.ts'
+import type { SealedSecret } from '../clients/secrets.ts'
 import type { Endings } from '../endings/end.ts'
 import type { Resource } from '../resources/resource.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
@@ -29,6 +30,12 @@ export interface ProviderParts {
   /** @returns whether the client is there, not disabled, and still in this epoch; read on each use */
   readonly clientStands: (id: string, epoch: string) => Promise<boolean>
   readonly verifySecret: (clientId: string, presented: string) => Promise<boolean>
+  /** of clients that sign with their secret: the live ones, newest first; a secret in clear; a note that one was used */
+  readonly sealedSecrets: {
+    list(clientId: string): Promise<readonly SealedSecret[]>
+    open(clientId: string, sealed: Buffer): string
+    noteUse(id: string): void
+  }
   readonly findResource: (id: string) => Promise<Resource | undefined>
   /** @returns the account, disabled ones included */
   readonly findAccount: (id: string) => Promise<Account | undefined>
@@ -62,3 +69,6 @@ export const LIFETIMES = {
   grant: 100 * 24 * 60 * 60,
   jwksCache: 300,
 } as const
+
+/** Seconds by which clocks of clients and ours may differ. */
+export const CLOCK_TOLERANCE = 10

@@ -107,12 +107,6 @@ describe('the document of a client', () => {
     expect(faultsOf(document)).toEqual([expect.stringMatching(why)])
   })
 
-  it('S-068 refuses authentication that would need the secret in clear', () => {
-    expect(faultsOf({ ...billing, auth: 'client_secret_jwt' })).toEqual([
-      expect.stringMatching(/only a hash of it is kept/),
-    ])
-  })
-
   it('S-079 refuses ids that could be those of people', () => {
     expect(faultsOf({ ...billing, id: 'usr_2fZk8hYQx1' })).toEqual([
       expect.stringMatching(/^id must not begin with usr_/),

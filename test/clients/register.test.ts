@@ -3,7 +3,7 @@ import type { ClientFields } from '../../src/clients/client.ts'
 import { createClientRegister } from '../../src/clients/register.ts'
 import { createClientSecretStore } from '../../src/clients/secret-store.ts'
 import { createSecretUse } from '../../src/clients/secret-use.ts'
-import { addSecret, verifySecret } from '../../src/clients/secrets.ts'
+import { addSecret, listSealedSecrets, openSecret, verifySecret } from '../../src/clients/secrets.ts'
 import { createClientStore } from '../../src/clients/store.ts'
 import { connect } from '../../src/db/connect.ts'
 import { createUnitOfWork } from '../../src/db/unit-of-work.ts'
@@ -122,9 +122,9 @@ describe('clients', () => {
 
   it('checks every live secret, and none that has expired', async () => {
     await addBilling()
-    const { secret: second } = await addSecret(rooms.secrets, 'billing')
+    const { secret: second } = await addSecret(rooms.secrets, billing)
     expect(await rooms.verify('billing', second)).toBe(true)
-    const { secret: expiring } = await addSecret(rooms.secrets, 'billing')
+    const { secret: expiring } = await addSecret(rooms.secrets, billing)
     await rooms.db
       .updateTable('client_secrets')
       .set({ expires_at: new Date('2026-02-01') })
@@ -265,6 +265,29 @@ describe('clients', () => {
     await rooms.register.change(billing, 'operator')
     expect(await rooms.verify('billing', secret ?? '')).toBe(false)
     expect(await rooms.store.find('billing')).toEqual({ ...billing, createdAt: rooms.now(), epoch: expect.any(String) })
+  })
+
+  it('seals the secrets of a client that signs with them, bound to the client; another form means another secret', async () => {
+    const signing: ClientFields = { ...billing, authMethod: 'client_secret_jwt' }
+    const secret = await addBilling(signing)
+    const listed = () => listSealedSecrets(rooms.secrets, 'billing')
+    const [sealed] = await listed()
+    expect(openSecret(rooms.secrets, 'billing', sealed!.sealed)).toBe(secret)
+    expect(() => openSecret(rooms.secrets, 'other', sealed!.sealed)).toThrow()
+    expect(sealed!.sealed.includes(secret)).toBe(false)
+    expect(await rooms.verify('billing', secret)).toBe(false)
+    const rotated = await rooms.register.rotateSecret('billing', 'operator', { overlap: 60 })
+    const opened = (await listed()).map((one) => openSecret(rooms.secrets, 'billing', one.sealed))
+    expect(opened.sort()).toEqual([secret, rotated.ok ? rotated.secret : ''].sort())
+    rooms.passTo('2026-01-01T00:01:00Z')
+    expect(await listed()).toHaveLength(1)
+    rooms.passTo('2026-01-01T00:00:00Z')
+
+    const sending = await rooms.register.change(billing, 'operator')
+    expect([await listed(), sending.ok && (await rooms.verify('billing', sending.secret!))]).toEqual([[], true])
+    const again = await rooms.register.change(signing, 'operator')
+    expect([again.ok && again.secret !== undefined, (await listed()).length]).toEqual([true, 1])
+    expect(await rooms.secrets.store.list('billing')).toHaveLength(1)
   })
 
   it('is disabled and enabled, once each, and ends what hangs on it when disabled', async () => {

@@ -5,7 +5,7 @@ import { createApply } from '../../src/apply/execute.ts'
 import { readUserFields } from '../../src/apply/user-fields.ts'
 import { createAudit } from '../../src/audit/append.ts'
 import type { Rooms } from '../../src/cli/rooms.ts'
-import { usesSecret } from '../../src/clients/client.ts'
+import { secretForm } from '../../src/clients/client.ts'
 import { readClientFields, writeClientFields } from '../../src/clients/fields.ts'
 import { createClientRegister } from '../../src/clients/register.ts'
 import { createClientSecretStore } from '../../src/clients/secret-store.ts'
@@ -78,7 +78,7 @@ export async function createOperatorRooms(
       emailKey,
       writeResource: writeResourceFields,
       writeClient: writeClientFields,
-      usesSecret,
+      secretForm,
     }),
   }
   return {

@@ -1,4 +1,4 @@
-// A client that proves who it is by signing (private_key_jwt, RFC 7523 section 3).
+// A client that proves who it is by signing, with a key of its own or with its secret (RFC 7523 section 3).
 import { randomUUID } from 'node:crypto'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 
@@ -20,17 +20,28 @@ export interface Signer {
 export async function createSigner(issuer: string, clientId: string): Promise<Signer> {
   const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true })
   const jwk = { ...(await exportJWK(publicKey)), kid: 'k1', alg: 'ES256', use: 'sig' }
-  return {
-    jwks: { keys: [jwk] },
-    async assert(changed = {}, { header = {}, key = privateKey } = {}) {
-      const at = Math.floor(Date.now() / 1000)
-      const claims = { iss: clientId, sub: clientId, aud: issuer, iat: at, exp: at + 60, jti: randomUUID(), ...changed }
-      return {
-        client_assertion: await new SignJWT(JSON.parse(JSON.stringify(claims)))
-          .setProtectedHeader({ alg: 'ES256', kid: 'k1', ...header })
-          .sign(key),
-        client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
-      }
-    },
+  return { jwks: { keys: [jwk] }, assert: asserts(issuer, clientId, { alg: 'ES256', kid: 'k1' }, privateKey) }
+}
+
+/** @returns a signer with the secret of the client (client_secret_jwt) */
+export function createSecretSigner(issuer: string, clientId: string, secret: string): Pick<Signer, 'assert'> {
+  return { assert: asserts(issuer, clientId, { alg: 'HS256' }, Buffer.from(secret)) }
+}
+
+function asserts(
+  issuer: string,
+  clientId: string,
+  ownHeader: { alg: string; kid?: string },
+  ownKey: Parameters<SignJWT['sign']>[0],
+): Signer['assert'] {
+  return async (changed = {}, { header = {}, key = ownKey } = {}) => {
+    const at = Math.floor(Date.now() / 1000)
+    const claims = { iss: clientId, sub: clientId, aud: issuer, iat: at, exp: at + 60, jti: randomUUID(), ...changed }
+    return {
+      client_assertion: await new SignJWT(JSON.parse(JSON.stringify(claims)))
+        .setProtectedHeader({ ...ownHeader, ...header })
+        .sign(key),
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    }
   }
 }

@@ -112,8 +112,14 @@ describe('S-018 what is promised is kept', () => {
       claim_types_supported: ['normal'],
       subject_types_supported: ['public'],
       id_token_signing_alg_values_supported: ['RS256'],
-      token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
-      token_endpoint_auth_signing_alg_values_supported: ['ES256', 'RS256', 'PS256', 'EdDSA'],
+      token_endpoint_auth_methods_supported: [
+        'client_secret_basic',
+        'client_secret_post',
+        'client_secret_jwt',
+        'private_key_jwt',
+        'none',
+      ],
+      token_endpoint_auth_signing_alg_values_supported: ['ES256', 'RS256', 'PS256', 'EdDSA', 'HS256'],
       authorization_response_iss_parameter_supported: true,
       claims_parameter_supported: false,
       request_uri_parameter_supported: false,
@@ -187,21 +193,30 @@ describe('S-018 what is promised is kept', () => {
     expect((await post(server, '/token', { ...form, client_id: 'posting', client_secret: secret })).status).toBe(200)
     expect((await obtainTokens(server, { id: 'spa' })).status).toBe(200)
     const taken: string[] = []
-    for (const alg of [...metadata.token_endpoint_auth_signing_alg_values_supported, 'ES384', 'RS512']) {
+    for (const alg of [
+      ...metadata.token_endpoint_auth_signing_alg_values_supported,
+      'ES384',
+      'RS512',
+      'HS384',
+      'HS512',
+    ]) {
       if ((await signIn(alg)).status === 200) taken.push(alg)
     }
     expect(taken).toEqual(metadata.token_endpoint_auth_signing_alg_values_supported)
   })
 
-  /** A machine that signs with a key of its own for this algorithm. */
-  async function signIn(alg: string) {
+  /** @returns the key of a new client that signs with this algorithm, by a key of its own or by its secret */
+  async function addSigner(id: string, alg: string) {
+    if (alg.startsWith('HS')) return Buffer.from(await server.addClient({ id, authMethod: 'client_secret_jwt' }))
     const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true })
+    const jwks = { keys: [{ ...(await exportJWK(publicKey)), alg, kid: 'k' }] }
+    await server.addClient({ id, authMethod: 'private_key_jwt', jwks })
+    return privateKey
+  }
+
+  async function signIn(alg: string) {
     const id = `signs-${alg}`
-    await server.addClient({
-      id,
-      authMethod: 'private_key_jwt',
-      jwks: { keys: [{ ...(await exportJWK(publicKey)), alg, kid: 'k' }] },
-    })
+    const key = await addSigner(id, alg)
     const at = Math.floor(Date.now() / 1000)
     const client_assertion = await new SignJWT({
       iss: id,
@@ -211,8 +226,8 @@ describe('S-018 what is promised is kept', () => {
       exp: at + 60,
       jti: randomUUID(),
     })
-      .setProtectedHeader({ alg, kid: 'k' })
-      .sign(privateKey)
+      .setProtectedHeader({ alg, ...(!alg.startsWith('HS') && { kid: 'k' }) })
+      .sign(key)
     const form = {
       grant_type: 'client_credentials',
       resource: ORDERS,
