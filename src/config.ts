@@ -22,6 +22,8 @@ export interface Config {
   readonly secrets: readonly string[]
   readonly trustedProxies: readonly string[]
   readonly logLevel: string
+  /** opens /metrics from elsewhere; undefined: nothing does */
+  readonly metricsToken?: string
   readonly profile?: 'test'
 }
 
@@ -48,6 +50,11 @@ const environment = z.object({
   GATEHOUSE_DATA_DIR: z.string().min(1).default('./data'),
   GATEHOUSE_SECRET: z.string().optional(),
   GATEHOUSE_TRUSTED_PROXIES: z.string().default(''),
+  // A scraper sends it in a header, RFC 6750 section 2.1.
+  GATEHOUSE_METRICS_TOKEN: z
+    .string()
+    .regex(/^[\w.~+/-]+=*$/, 'may have letters, digits and -._~+/ only, with = at its end')
+    .optional(),
   GATEHOUSE_PROFILE: z.enum(['test'], { error: 'can only be "test"' }).optional(),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
@@ -111,6 +118,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     secrets,
     trustedProxies: proxies,
     logLevel: values.LOG_LEVEL,
+    metricsToken: values.GATEHOUSE_METRICS_TOKEN,
     profile: values.GATEHOUSE_PROFILE,
   })
 }

@@ -13,6 +13,8 @@ import { commit } from './commit.ts'
 import { type HealthParts, health } from './health.ts'
 import { type LandingParts, landing } from './landing.ts'
 import { logRequests, reportProblem } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import { metricsDoor } from './metrics-door.ts'
 
 export interface AppParts {
   readonly issuer: string
@@ -21,6 +23,8 @@ export interface AppParts {
   readonly log: Logger
   readonly unit: UnitOfWork
   readonly health: HealthParts
+  readonly metrics: Metrics
+  readonly metricsToken?: string
   readonly landing: LandingParts
   readonly accountRoutes: Koa.Middleware
   readonly interactionRoutes: Koa.Middleware
@@ -38,8 +42,10 @@ export function createApp(parts: AppParts): Koa {
     return next()
   })
   app.use(logRequests(parts.log))
+  app.use(parts.metrics.count)
   app.use(answerErrors(reportProblem(parts.log)))
   app.use(health(parts.health)) // asked by address, so before the origin is pinned
+  app.use(metricsDoor({ metrics: parts.metrics, token: parts.metricsToken }))
   app.use(pinOrigin(parts.issuer)) // a foreign Host goes no further
   app.use(methods())
   app.use(assets())

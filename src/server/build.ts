@@ -9,6 +9,7 @@ import type { ProviderParts } from '../provider/parts.ts'
 import type { Rooms } from '../wire.ts'
 import { createApp } from './app.ts'
 import type { LandingParts } from './landing.ts'
+import type { Metrics } from './metrics.ts'
 
 export interface Built {
   readonly app: Koa
@@ -23,11 +24,13 @@ export function buildServer({
   log,
   ready,
   landing,
+  metrics,
 }: {
   rooms: Rooms
   log: Logger
   ready: () => Promise<boolean>
   landing: LandingParts
+  metrics: Metrics
 }): Built {
   const { config, ring, unit, audit } = rooms
   const secure = config.issuer.startsWith('https:')
@@ -41,6 +44,8 @@ export function buildServer({
     unit,
     health: { ready },
     landing,
+    metrics,
+    metricsToken: config.metricsToken,
     accountRoutes: accountRoutes({ accounts: rooms.accounts, csrf }),
     interactionRoutes: interactionRoutes({
       findClient: rooms.clients.find,

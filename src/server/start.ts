@@ -24,6 +24,7 @@ import { announce, describeLanding } from './announce.ts'
 import { buildServer } from './build.ts'
 import { type Listening, listen } from './listen.ts'
 import { createLogger } from './log.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
 
 export interface StartOptions {
   readonly config: Config
@@ -68,10 +69,15 @@ export async function startServer({ config, demo, say, terminal }: StartOptions)
     const withDemo = demo ?? opened.embedded !== undefined
     const landing = { describe: () => describeLanding({ config, rooms, demo: withDemo, version: VERSION }) }
     const ready = () => isReady(opened, draining)
-    const { app } = buildServer({ rooms, log, ready, landing })
+    const metrics = createMetrics({
+      version: VERSION,
+      pool: opened.pool,
+      databaseUp: async () => (await opened.pool.query('select')) !== undefined,
+    })
+    const { app } = buildServer({ rooms, log, ready, landing, metrics })
     // Before the first request: whoever finds the server ready finds the demo, too.
     if (withDemo) await prepareDemo(config, rooms)
-    stops.push(startOwnSweeper(opened, rooms, log).stop)
+    stops.push(startOwnSweeper(opened, rooms, log, metrics).stop)
     stops.push(rooms.clients.secretUse.start((error) => reportUses(log, error)).stop)
     const listening = await listen(app.callback(), config.port, config.hosts)
     stops.push(() => drain(listening, draining))
@@ -102,9 +108,14 @@ function startDemoGateway(config: Config, log: Logger): Promise<Gateway> {
 }
 
 /** Requests never wait for its connection, nor it for theirs. */
-function startOwnSweeper({ connection }: OpenDatabase, { now }: Rooms, log: Logger): Sweeper {
+function startOwnSweeper({ connection }: OpenDatabase, { now }: Rooms, log: Logger, metrics: Metrics): Sweeper {
   const { db, close } = connect(connection, { max: 1 })
-  const sweeper = startSweeper({ db, now, report: (outcome) => reportSweep(log, outcome) })
+  const report = (outcome: SweepOutcome) => {
+    metrics.swept(outcome)
+    logSweep(log, outcome)
+  }
+  const sweeper = startSweeper({ db, now, report })
+  metrics.watchLag(sweeper.lag)
   return {
     ...sweeper,
     async stop() {
@@ -118,7 +129,7 @@ function reportUses(log: Logger, error: unknown): void {
   log.warn({ err: error }, 'last uses of client secrets could not be written')
 }
 
-function reportSweep(log: Logger, outcome: SweepOutcome): void {
+function logSweep(log: Logger, outcome: SweepOutcome): void {
   if ('error' in outcome) log.warn({ table: outcome.table, err: outcome.error }, 'expired rows could not be removed')
   else log.debug(outcome, 'expired rows removed')
 }

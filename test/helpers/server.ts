@@ -9,6 +9,7 @@ import type { Engine } from '../../src/provider/create.ts'
 import type { Resource } from '../../src/resources/resource.ts'
 import { buildServer } from '../../src/server/build.ts'
 import { listen } from '../../src/server/listen.ts'
+import { createMetrics } from '../../src/server/metrics.ts'
 import { buildRooms, openDatabase, type Rooms } from '../../src/wire.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
 
@@ -75,6 +76,7 @@ export async function startTestServer(
   const rooms = await buildRooms({ config, db: opened.db, log: logger, live })
   const { app, engine } = buildServer({
     rooms,
+    metrics: createMetrics({ version: '0.0.0', pool: opened.pool, databaseUp: async () => true }),
     log: logger,
     ready: async () => true,
     landing: {

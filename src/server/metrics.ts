@@ -1,0 +1,151 @@
+// What this process counts and measures, in Prometheus' words. Labels come from closed lists: nothing that a caller sent, no
+// id and no secret, becomes one.
+import type Koa from 'koa'
+import type pg from 'pg'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { SweepOutcome } from '../db/sweeper.ts'
+
+export interface MetricsParts {
+  readonly version: string
+  readonly pool: Pick<pg.Pool, 'totalCount' | 'idleCount' | 'waitingCount'>
+  /** whether the database answers */
+  readonly databaseUp: () => Promise<boolean>
+}
+
+export interface Metrics {
+  /** middleware that counts every request with its time */
+  readonly count: Koa.Middleware
+  /** Takes what the sweeper reports. */
+  swept(outcome: SweepOutcome): void
+  /** @param lag seconds by table, asked whenever the metrics are read */
+  watchLag(lag: () => Readonly<Record<string, number>>): void
+  /** @returns everything as text (Prometheus exposition format 0.0.4) */
+  read(): Promise<string>
+  readonly contentType: string
+}
+
+/** Addresses by their first segment, which is all that is told of them. */
+const ROUTES = new Set(
+  `.well-known admin assets authorize healthz interaction introspect jwks logout metrics par readyz revoke set-password token
+  userinfo`.split(/\s+/),
+)
+
+const DATABASE_ANSWERS_WITHIN = 1000
+
+/** @returns counters and gauges of one process */
+export function createMetrics({ version, pool, databaseUp }: MetricsParts): Metrics {
+  const register = new Registry()
+  const registers = [register]
+  collectDefaultMetrics({ register })
+
+  const requests = new Histogram({
+    name: 'gatehouse_http_request_duration_seconds',
+    help: 'Requests by the first segment of their address and by the class of the answer, with the time each took',
+    labelNames: ['route', 'status'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers,
+  })
+  const removed = new Counter({
+    name: 'gatehouse_sweep_removed_rows_total',
+    help: 'Rows removed because their time was over',
+    labelNames: ['table'],
+    registers,
+  })
+  const failed = new Counter({
+    name: 'gatehouse_sweep_errors_total',
+    help: 'Batches of expired rows that could not be removed',
+    labelNames: ['table'],
+    registers,
+  })
+  const batches = new Histogram({
+    name: 'gatehouse_sweep_batch_duration_seconds',
+    help: 'How long removing one batch took',
+    buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1],
+    registers,
+  })
+  let lag: () => Readonly<Record<string, number>> = () => ({})
+  new Gauge({
+    name: 'gatehouse_sweep_lag_seconds',
+    help: 'For how long the oldest row of a table has been there that should be gone',
+    labelNames: ['table'],
+    aggregator: 'max',
+    registers,
+    collect() {
+      for (const [table, seconds] of Object.entries(lag())) this.set({ table }, seconds)
+    },
+  })
+  new Gauge({
+    name: 'gatehouse_database_connections',
+    help: 'Connections of the pool, in use and idle',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      this.set({ state: 'used' }, pool.totalCount - pool.idleCount)
+      this.set({ state: 'idle' }, pool.idleCount)
+    },
+  })
+  new Gauge({
+    name: 'gatehouse_database_waiting',
+    help: 'Requests that wait for a connection of the pool',
+    registers,
+    collect() {
+      this.set(pool.waitingCount)
+    },
+  })
+  // After the pool's, which would see this question among those that wait.
+  new Gauge({
+    name: 'gatehouse_database_up',
+    help: 'Whether the database answers',
+    aggregator: 'min',
+    registers,
+    async collect() {
+      this.set((await within(DATABASE_ANSWERS_WITHIN, databaseUp())) ? 1 : 0)
+    },
+  })
+  new Gauge({
+    name: 'gatehouse_info',
+    help: 'The version that runs',
+    labelNames: ['version'],
+    aggregator: 'max',
+    registers,
+  }).set({ version }, 1)
+
+  return {
+    async count(ctx, next) {
+      const stop = requests.startTimer()
+      await next()
+      stop({ route: routeOf(ctx.path), status: `${Math.floor(ctx.status / 100)}xx` })
+    },
+
+    swept(outcome) {
+      const { table } = outcome
+      if ('error' in outcome) return failed.inc({ table })
+      removed.inc({ table }, outcome.removed)
+      batches.observe(outcome.milliseconds / 1000)
+    },
+
+    watchLag(from) {
+      lag = from
+    },
+
+    read: () => register.metrics(),
+    contentType: register.contentType,
+  }
+}
+
+function routeOf(path: string): string {
+  const first = path.split('/')[1] ?? ''
+  return first === '' || ROUTES.has(first) ? `/${first}` : 'other'
+}
+
+async function within(milliseconds: number, answer: Promise<boolean>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), milliseconds)
+  })
+  try {
+    return await Promise.race([answer.catch(() => false), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
