@@ -1,4 +1,5 @@
 // Runs a race at every number of processes and every latency of the database, and counts.
+import type { Page } from '../test/helpers/browser.ts'
 import type { Cluster } from '../test/helpers/cluster.ts'
 import type { RawAnswer } from '../test/helpers/process.ts'
 import type { Bench, Installation, Outcome } from './experiment.ts'
@@ -6,35 +7,29 @@ import type { Bench, Installation, Outcome } from './experiment.ts'
 const FULL = { processes: [1, 2, 4], latencies: [0, 10, 25, 50] }
 const QUICK = { processes: [2], latencies: [0, 25], rounds: 2 }
 
-export interface Track {
-  readonly installation: Installation
-  readonly cluster: Cluster
-}
-
 /**
  * @param rounds at each number of processes in a full run, divided among the latencies
  * @param round one race; adds what does not hold. @returns its answers, of which none may be a 5xx, and how many succeeded
  */
 export async function race(
   bench: Bench,
+  installation: Installation,
   rounds: number,
-  round: (track: Track, misses: string[]) => Promise<{ answers: readonly RawAnswer[]; good: number }>,
+  round: (cluster: Cluster, misses: string[]) => Promise<{ answers: readonly (RawAnswer | Page)[]; good: number }>,
 ): Promise<Outcome> {
   const plan = bench.quick ? QUICK : { ...FULL, rounds: Math.ceil(rounds / FULL.latencies.length) }
   const misses: string[] = []
   const total = { rounds: 0, answers: 0, good: 0 }
-  const installation = await bench.install()
   for (const processes of plan.processes) {
     const cluster = await installation.start({ processes })
     for (const latency of plan.latencies) {
       cluster.way.delay(latency)
       const found: string[] = []
       for (let turn = 0; turn < plan.rounds; turn++) {
-        const { answers, good } = await round({ installation, cluster }, found)
-        for (const answer of answers) bench.canaries.learn({}, answer)
+        const { answers, good } = await round(cluster, found)
+        for (const answer of answers) if ('body' in answer) bench.canaries.learn({}, answer)
         const faults = answers.filter(({ status }) => status >= 500)
-        if (faults.length > 0)
-          found.push(`${faults.length} answers were ${faults[0]!.status} ${faults[0]!.text.slice(0, 200)}`)
+        if (faults.length > 0) found.push(`${faults.length} answers were ${faults[0]!.status}`)
         total.rounds++
         total.answers += answers.length
         total.good += good

@@ -103,7 +103,13 @@ async function runOne(parts: BenchParts, experiment: Experiment): Promise<Row> {
   const { result, misses } = await runExperiment(parts, experiment)
   const seconds = Math.round((performance.now() - begun) / 1000)
   say(`  ${misses.length === 0 ? 'holds' : 'MISS'} after ${seconds} s: ${result}`)
-  return { ...describe(experiment, parts.quick), result, misses, ran: true, seconds }
+  return {
+    ...describe(experiment, parts.quick),
+    result: result || 'did not come to an end',
+    misses,
+    ran: true,
+    seconds,
+  }
 }
 
 function describe({ id, title, size, target }: Experiment, quick: boolean): Row {

@@ -54,16 +54,20 @@ export function formOf(
   return { target, fields: { ...fields, ...(name && { [name]: button }) } }
 }
 
-/** @returns a browser with an empty cookie jar */
-export function createBrowser(origin: string): Browser {
-  const jar = new CookieJar()
-
+/**
+ * @param options `jar` is shared with another browser, as among tabs; `send` sends the requests elsewhere than to `origin`
+ * @returns a browser; without a jar, one with no cookies yet
+ */
+export function createBrowser(
+  origin: string,
+  { jar = new CookieJar(), send = fetch }: { jar?: CookieJar; send?: typeof fetch } = {},
+): Browser {
   async function request(url: string | URL, init: RequestInit = {}): Promise<Response> {
     const headers = new Headers(init.headers)
     if (!headers.has('accept')) headers.set('accept', 'text/html,application/xhtml+xml')
     const cookies = await jar.getCookieString(String(url))
     if (cookies !== '' && !headers.has('cookie')) headers.set('cookie', cookies)
-    const response = await fetch(url, { ...init, headers, redirect: 'manual' })
+    const response = await send(url, { ...init, headers, redirect: 'manual' })
     for (const cookie of response.headers.getSetCookie())
       await jar.setCookie(cookie, String(url), { ignoreError: true })
     return response

@@ -1,5 +1,7 @@
 // Several server processes on one database under one issuer, as behind a load balancer, with time between their statements.
 
+import type { CookieJar } from 'tough-cookie'
+import { type Browser, createBrowser } from './browser.ts'
 import type { TestDatabase } from './database.ts'
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
 import { basic } from './flow.ts'
@@ -19,6 +21,8 @@ export interface Cluster {
   readonly way: FaultProxy
   /** Sends requests to all processes in turn, all at once. @param make is told the number of the request, from 0 */
   fire(times: number, make: (index: number) => Shot): Promise<RawAnswer[]>
+  /** @returns a browser whose requests go to one of the processes. @param jar shared with another browser, as among tabs */
+  browser(node: number, jar?: CookieJar): Browser
   /** what every process wrote to standard error */
   log(): string
   stop(): Promise<void>
@@ -74,6 +78,8 @@ export async function startCluster({
           return send(nodes[index % nodes.length]!.port, path, { form, headers: { ...headers, host } })
         }),
       ),
+    browser: (node, jar) =>
+      createBrowser(issuer, { jar, send: (url, init) => sendTo(nodes[node % nodes.length]!.port, String(url), init) }),
     log: () => nodes.map((node) => node.log()).join(''),
     async stop() {
       await Promise.all(nodes.map((node) => node.stop()))
@@ -94,4 +100,16 @@ export async function startCluster({
     throw failed?.reason ?? new Error(`the pools could not be warmed: ${cold!.status} ${cold!.text}\n${cluster.log()}`)
   }
   return cluster
+}
+
+/** What a browser sends, to a port of this machine instead of the address. */
+async function sendTo(port: number, address: string, init: RequestInit = {}): Promise<Response> {
+  const url = new URL(address)
+  const form = init.body instanceof URLSearchParams ? Object.fromEntries(init.body) : undefined
+  const headers = { ...Object.fromEntries(new Headers(init.headers)), host: url.host }
+  const answer = await send(port, `${url.pathname}${url.search}`, { form, headers })
+  const given = Object.entries(answer.headers).flatMap(([name, value]) =>
+    [value ?? []].flat().map((one): [string, string] => [name, one]),
+  )
+  return new Response(answer.text || null, { status: answer.status, headers: given })
 }
