@@ -1,4 +1,4 @@
-// What an experiment is, and what it is given. The numbers are those of SECURITY.md, section 4.
+// What an experiment is, and what it is given. The numbers are those of SECURITY.md.
 import type { Cluster } from '../test/helpers/cluster.ts'
 import type { TestDatabase } from '../test/helpers/database.ts'
 import type { Ledger } from '../test/helpers/load.ts'

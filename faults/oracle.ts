@@ -1,4 +1,4 @@
-// The common oracle of SECURITY.md, section 4, asked after every experiment, of servers that were started anew:
+// The common oracle of SECURITY.md, asked after every experiment, of servers that were started anew:
 // (a) nothing acknowledged is lost; (b) nothing is half present; (c) what is accepted verifies against the keys of this moment;
 // (d) audit entries and changes of state are the same; (e) no secret is in a log.
 import { checkChain, checkStanding } from '../test/helpers/ledger-checks.ts'

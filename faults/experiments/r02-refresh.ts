@@ -17,7 +17,8 @@ export const r02Refresh: Experiment = {
     full: `50 public and 17 confidential tokens × ${PARALLEL}, at 1, 2 and 4 processes and 0, 10, 25, 50 ms`,
     quick: `4 tokens × ${PARALLEL}, 2 processes, 0 and 25 ms`,
   },
-  target: 'public: every 200 carries the one successor, and used again after the grace window the family is dead; confidential: the token stays; no 5xx',
+  target:
+    'public: every 200 carries the one successor, and used again after the grace window the family is dead; confidential: the token stays; no 5xx',
 
   async run(bench) {
     const installation = await bench.install()

@@ -1,0 +1,45 @@
+// The slice of the fault bench: its experiments in small sizes, with its oracle, on a database that forces everything to the
+// disk. `npm run faults` has the full sizes.
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { cleanEnv } from '../helpers/process.ts'
+
+const RUN = join(import.meta.dirname, '../../faults/run.ts')
+
+interface Row {
+  readonly id: string
+  readonly result: string
+  readonly misses: readonly string[]
+  readonly ran: boolean
+}
+
+let code: number
+let rows: Row[]
+let told: string
+
+beforeAll(async () => {
+  const command = ['--disable-warning=ExperimentalWarning', RUN, '--quick', '--json']
+  ;[code, rows, told] = await new Promise((resolve) => {
+    execFile(process.execPath, command, { env: cleanEnv({}) }, (error, stdout, stderr) =>
+      resolve([error ? Number(error.code) : 0, stdout ? JSON.parse(stdout).experiments : [], stderr]),
+    )
+  })
+}, 420_000)
+
+it('R-01 S-061 one code, a hundred redemptions: exactly one 200', () => holds('R-01'))
+it('R-02 S-083 S-085 S-086 one refresh token, a hundred uses: one successor, carried by every 200', () => holds('R-02'))
+it('R-04 S-190 a button that is pressed twenty times does its work once', () => holds('R-04'))
+it('R-07 S-166 S-178 a one-time link that is used fifty times works once', () => holds('R-07'))
+
+it('the slice is all that has a small size, and the bench says so by its exit code', () => {
+  expect({ code, told: code === 0 ? '' : told }).toEqual({ code: 0, told: '' })
+  expect(rows.map(({ id }) => id)).toEqual(['R-01', 'R-02', 'R-04', 'R-07'])
+})
+
+it('S-214 the oracle looked at changes of state and at secrets', () => {
+  for (const { result } of rows) expect(result).toMatch(/oracle: \d{2,} changes, \d{2,} secrets/)
+})
+
+function holds(number: string): void {
+  expect(rows.find(({ id }) => id === number)).toMatchObject({ misses: [], ran: true })
+}
