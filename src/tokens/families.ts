@@ -1,6 +1,7 @@
 // Refresh families: one row each, however often they rotate. A public client's token is replaced at each use; within the
 // grace window the same old token gets the same successor again; any later use of an old token ends the family (RFC 9700
 // section 4.14.2). Confidential clients keep their token.
+import { inTurn, myTurn } from '../db/in-turn.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import { type KeyRing, sameHash } from '../secrets/key-ring.ts'
 import { createFamilyNames, type FamilyNames } from './family.ts'
@@ -100,20 +101,25 @@ export function createFamilies({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
       const family = names.ofToken(presented)
       if (!family) return 'refused'
       const db = await unit.write()
-      const result = await db
-        .updateTable('refresh_families')
-        .set((eb) => ({
-          previous_hash: names.hash(presented),
-          current_hash: names.hash(names.successor(presented)),
-          generation: eb('generation', '+', 1),
-          rotated_at: now(),
-        }))
-        .where('family_hash', '=', family)
-        .where('current_hash', '=', names.hash(presented))
-        .executeTakeFirst()
-      if (result.numUpdatedRows === 1n) return 'rotated'
-      const after = await row(presented)
-      return after && stateOf(presented, after) === 'grace' ? 'repeated' : 'refused'
+      const presentedHash = names.hash(presented)
+      return inTurn(async () => {
+        const result = await db
+          .updateTable('refresh_families')
+          .set((eb) => ({
+            previous_hash: presentedHash,
+            current_hash: names.hash(names.successor(presented)),
+            generation: eb('generation', '+', 1),
+            rotated_at: now(),
+          }))
+          .where('family_hash', '=', family)
+          .where('current_hash', '=', presentedHash)
+          .where(myTurn(family))
+          .executeTakeFirst()
+        if (result.numUpdatedRows === 1n) return 'rotated'
+        const after = await row(presented)
+        const state = after && stateOf(presented, after)
+        return state === 'current' ? 'undecided' : state === 'grace' ? 'repeated' : 'refused'
+      })
     },
 
     async describe(successor, payload, expiresAt) {
