@@ -15,6 +15,7 @@ import { cached } from './db/cached.ts'
 import { type Connected, type Connection, checkServer, connect, describePlace } from './db/connect.ts'
 import type { Live, Topic } from './db/live.ts'
 import { type MigrationReport, migrateToLatest } from './db/migrate.ts'
+import { createPrimaryWatch, type PrimaryWatch } from './db/primary.ts'
 import { createUnitOfWork, type UnitOfWork } from './db/unit-of-work.ts'
 import { createEndings } from './endings/end.ts'
 import { currentRequestId } from './http/request-id.ts'
@@ -40,11 +41,16 @@ export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json'
 
 const now = () => new Date()
 
+/** `db` is what requests and commands use. */
 export interface OpenDatabase extends Connected {
+  /** one connection of its own, so that the question whether the database answers waits for nobody */
+  readonly probe: Connected['db']
   /** where it is, fit for a terminal */
   readonly place: string
   /** for connections beside the pool */
   readonly connection: Connection
+  /** which every connection beside the pool asks, too */
+  readonly primary: PrimaryWatch
   readonly embedded?: EmbeddedDatabase
   readonly migration: MigrationReport
 }
@@ -62,26 +68,40 @@ export async function openDatabase(
   const embedded = config.databaseUrl ? undefined : await launchPostgres({ dataDir: config.dataDir, role, say })
   const place = config.databaseUrl ? describePlace(config.databaseUrl) : embedded!.place
   const connection = config.databaseUrl ?? embedded!.connection
-  const connected = connect(connection, { max: role === 'server' ? 10 : 3, onLost })
+  const primary = createPrimaryWatch()
+  const pools: Connected[] = []
+  const open = (patience: 'request' | 'work', max: number) => {
+    const connected = connect(connection, { patience, max, primary, onLost })
+    pools.push(connected)
+    return connected
+  }
   const close = async () => {
-    await connected.close()
+    await Promise.all(pools.splice(0).map((pool) => pool.close()))
     await embedded?.stop()
   }
   try {
-    await checkServer(connected.pool, place)
-    await tryRing({ db: connected.db, secrets: () => readSecrets(config) })
-    return { ...connected, connection, close, place, embedded, migration: await migrate(config, connected) }
+    const patient = open('work', COMMAND_CONNECTIONS)
+    await checkServer(patient.db, place)
+    await tryRing({ db: patient.db, secrets: () => readSecrets(config) })
+    const migration = await migrate(config.migrateUrl, connection)
+    const opened = { close, place, connection, primary, embedded, migration }
+    if (role === 'command') return { ...patient, ...opened, probe: patient.db }
+    await pools.pop()?.close()
+    return { ...open('request', SERVER_CONNECTIONS), ...opened, probe: open('request', 1).db }
   } catch (error) {
     await close()
     throw error
   }
 }
 
-async function migrate(config: Config, connected: Connected): Promise<MigrationReport> {
-  if (!config.migrateUrl) return migrateToLatest(connected.db, VERSION)
-  const migrator = connect(config.migrateUrl, { max: 2 })
+const COMMAND_CONNECTIONS = 3
+/** Four processes fit into the 100 connections that a PostgreSQL has by default. */
+const SERVER_CONNECTIONS = 16
+
+async function migrate(migrateUrl: string | undefined, usual: Connection): Promise<MigrationReport> {
+  const migrator = connect(migrateUrl ?? usual, { patience: 'migration', max: 2 })
   try {
-    await checkServer(migrator.pool, describePlace(config.migrateUrl), 'GATEHOUSE_MIGRATE_URL')
+    if (migrateUrl) await checkServer(migrator.db, describePlace(migrateUrl), 'GATEHOUSE_MIGRATE_URL')
     return await migrateToLatest(migrator.db, VERSION)
   } finally {
     await migrator.close()

@@ -1,9 +1,15 @@
 // The connection pool, and Kysely over it.
-import { Kysely, PostgresDialect } from 'kysely'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Kysely, PostgresDialect, type PostgresPoolClient, sql } from 'kysely'
 import pg from 'pg'
 import { OperatorFault } from '../vocabulary/fault.ts'
+import { guard, type Pulse } from './guard.ts'
+import { outage } from './outage.ts'
+import { PATIENCE, type Patience } from './patience.ts'
+import { createPrimaryWatch, type PrimaryWatch } from './primary.ts'
 import type { Schema } from './schema.ts'
 import type { Db } from './unit-of-work.ts'
+import { within } from './within.ts'
 
 /** The oldest PostgreSQL major version we test against. */
 export const POSTGRES_FLOOR = 15
@@ -13,46 +19,95 @@ export type Connection = string | { host: string; port: number; user: string; da
 
 export interface Connected {
   readonly db: Db
+  /** for tests: without the bounds of `db` */
   readonly pool: pg.Pool
   close(): Promise<void>
 }
 
-/**
- * Opens the pool; connections are made when first used.
- * @param connection where the database is
- * @param options `max` connections; `onLost` hears of idle connections that broke (a server restart must not end the process)
- */
-export function connect(
-  connection: Connection,
-  options: { max?: number; onLost?: (error: Error) => void } = {},
-): Connected {
+export interface ConnectOptions {
+  /** connections, at most */
+  readonly max?: number
+  /** how long to wait for the database */
+  readonly patience?: keyof typeof PATIENCE
+  /** what the pools of a process have seen together */
+  readonly primary?: PrimaryWatch
+  /** hears of idle connections that broke (a server restart must not end the process) */
+  readonly onLost?: (error: Error) => void
+}
+
+/** Opens the pool; connections are made when first used, and only a primary of the newest timeline is. */
+export function connect(connection: Connection, options: ConnectOptions = {}): Connected {
+  const patience = PATIENCE[options.patience ?? 'work']
+  const primary = options.primary ?? createPrimaryWatch()
   const pool = new pg.Pool({
     ...(typeof connection === 'string' ? { connectionString: connection } : connection),
     max: options.max ?? 10,
-    connectionTimeoutMillis: 5000,
     application_name: 'gatehouse',
-    // A request that lost its way must not hold locks for ever. Bounds are in milliseconds.
-    statement_timeout: 15_000,
-    lock_timeout: 10_000,
-    idle_in_transaction_session_timeout: 15_000,
+    // One that comes too late for who asked for it is there for the next.
+    connectionTimeoutMillis: Math.max(patience.queue, 2 * patience.connection),
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    ...patience.server,
+    onConnect: (client) => within(patience.connection, primary.check(client)),
   })
   // The pool listens for idle connections only. One that breaks while somebody holds it fails the query at hand; its own
   // `error` event, unheard, would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined))
   pool.on('error', (error) => options.onLost?.(error))
-  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
+  const waiting = { pool, primary, patience, pulse: { at: Number.NEGATIVE_INFINITY } }
+  const guarded = {
+    options: pool.options,
+    connect: () => acquire(waiting),
+    end: () => pool.end(),
+  }
+  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: guarded }) })
   return { db, pool, close: () => db.destroy() }
+}
+
+/** Milliseconds until a server that is full is asked again. */
+const AGAIN = 50
+
+interface Waiting {
+  readonly pool: pg.Pool
+  readonly primary: PrimaryWatch
+  readonly patience: Patience
+  readonly pulse: Pulse
+}
+
+async function acquire({ pool, primary, patience, pulse }: Waiting): Promise<PostgresPoolClient> {
+  const begun = performance.now()
+  const waited = () => performance.now() - begun
+  const silence = () => performance.now() - Math.max(begun, pulse.at)
+  const left = () => Math.min(patience.connection - silence(), patience.queue - waited())
+  for (;;) {
+    try {
+      const client = await within(left(), pool.connect(), { more: left, onLate: (late) => late.release() })
+      if (primary.isCurrent(client)) return guard({ patience, pulse }, client, silence())
+      client.release(true)
+    } catch (error) {
+      // A full server has a place again when somebody goes, or one of our own connections comes free.
+      const full = (error as { code?: unknown }).code === '53300'
+      if (!full || waited() + AGAIN > patience.connection) throw noConnection(error)
+      await sleep(AGAIN)
+    }
+  }
+}
+
+function noConnection(error: unknown): Error {
+  const { code, message } = error as { code?: unknown; message: string }
+  return outage(code === '08004' ? code : '08001', `There is no connection to the database: ${message}`, error)
 }
 
 /**
  * Asks the server for its version, once, at start.
  * @param setting where the connection comes from, as the operator knows it
- * @throws OperatorFault when the database cannot be reached or is too old
+ * @throws OperatorFault when the database cannot be reached, is a standby, or is too old
  */
-export async function checkServer(pool: pg.Pool, place: string, setting = 'DATABASE_URL'): Promise<void> {
+export async function checkServer(db: Db, place: string, setting = 'DATABASE_URL'): Promise<void> {
   let version: number
   try {
-    const answer = await pool.query<{ server_version_num: string }>('show server_version_num')
+    const answer = await sql<{ server_version_num: string }>`show server_version_num`.execute(db)
     version = Math.floor(Number(answer.rows[0]?.server_version_num) / 10_000)
   } catch (error) {
     const [what, advice] = explain(error)
@@ -77,8 +132,13 @@ export function describePlace(url: string): string {
 
 /** @returns what happened, and the beginning of what to do, which ends with the setting */
 function explain(error: unknown): readonly [string, string] {
-  const { code, message } = error as NodeJS.ErrnoException
+  const { code, message, cause } = error as NodeJS.ErrnoException
+  if ((code === '08001' || code === '08004') && cause) return explain(cause)
   switch (code) {
+    case '08004':
+      return ['it is a standby, and takes no writes', 'Promote it, or name the primary in']
+    case '08006':
+      return ['it does not answer', 'Look whether PostgreSQL runs there, and check']
     case 'ECONNREFUSED':
       return ['nothing listens there', 'Start PostgreSQL there, or correct host and port in']
     case 'ENOENT':

@@ -2,7 +2,8 @@
 // write use the pool; from then on they use the transaction's connection, so a request sees its own writes and never waits
 // for a second connection while it holds one.
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { ControlledTransaction, Kysely } from 'kysely'
+import { AbortedTransactionError, type ControlledTransaction, type Kysely } from 'kysely'
+import { outage } from './outage.ts'
 import type { Schema } from './schema.ts'
 
 /** What stores query through: the pool, or the transaction of the unit of work at hand. */
@@ -21,7 +22,8 @@ export interface UnitOfWork {
   write(): Promise<Db>
   /**
    * Runs `work` as one unit. `verdict` looks at its result and says whether to commit; a throw always rolls back.
-   * A unit inside a unit is the same unit. A commit that fails is thrown: nothing may be acknowledged then.
+   * A unit inside a unit is the same unit. A commit that fails, or whose
+   * outcome is unknown, is thrown as an outage with code 40000 or 08007: nothing may be acknowledged then.
    */
   run<T>(work: () => Promise<T>, verdict?: (result: T) => 'commit' | 'roll back'): Promise<T>
   /** @returns whether the unit at hand has begun to write: it sees what others do not see yet */
@@ -96,7 +98,16 @@ async function finish(unit: Unit, outcome: 'commit' | 'roll back'): Promise<void
       .rollback()
       .execute()
       .catch(() => undefined)
-    throw error
+    throw commitFault(error)
   }
   for (const then of unit.onCommit) then()
+}
+
+/** Whatever went wrong, it is worth trying again. What the server refused has not happened; of all else nobody knows. */
+function commitFault(error: unknown): Error {
+  const { code } = error as { code?: unknown }
+  const refused = error instanceof AbortedTransactionError || /^(?!08|57P)[0-9A-Z]{5}$/.test(String(code))
+  return refused
+    ? outage('40000', 'The database refused the commit.', error)
+    : outage('08007', 'Whether the database has committed is not known.', error)
 }

@@ -83,11 +83,14 @@ function asProblem(error: unknown): Problem {
   return new Problem(500, 'server_error', 'This is our fault, not yours. It has been noted.', { cause: error })
 }
 
-// Connection failures (class 08), shutdown and restart (57P0x), too many connections, waits that were cut short (55P03, 57014),
-// transactions that stood in each other's way (40001, 40P01), and what pg and Node say without a code.
+// Connections that fail or were cut by us (class 08), transactions that stood in each other's way or could not commit (40),
+// disk, memory or connections used up (53), files that cannot be written (58030), shutdown, restart and sessions that were
+// ended (57P0x, 25P03, 25P04), waits that were cut short (55P03, 57014), a server that takes no writes (25006), and what pg,
+// Kysely and Node say without a code.
 const OUTAGE_CODES =
-  /^(08...|57P0[123]|53300|55P03|57014|40001|40P01|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT|EPIPE|ETIMEDOUT)$/
-const OUTAGE_WORDS = /timeout exceeded when trying to connect|Connection terminated/
+  /^(08...|40...|53...|57P0[1-5]|25006|25P0[34]|55P03|57014|58030|ECONNREFUSED|ECONNRESET|ECONNABORTED|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT|EPIPE|ETIMEDOUT)$/
+const OUTAGE_WORDS =
+  /timeout exceeded when trying to connect|Connection terminated|is not queryable|connection has been discarded/
 
 /** @returns whether the database could not be reached, as opposed to having refused what we asked of it */
 export function isDatabaseOutage(error: unknown): boolean {

@@ -72,7 +72,7 @@ export async function startServer({ config, demo, say, terminal }: StartOptions)
     const metrics = createMetrics({
       version: VERSION,
       pool: opened.pool,
-      databaseUp: async () => (await opened.pool.query('select')) !== undefined,
+      databaseUp: async () => (await pendingMigrations(opened.probe)) !== undefined,
     })
     const { app } = buildServer({ rooms, log, ready, landing, metrics })
     // Before the first request: whoever finds the server ready finds the demo, too.
@@ -108,8 +108,13 @@ function startDemoGateway(config: Config, log: Logger): Promise<Gateway> {
 }
 
 /** Requests never wait for its connection, nor it for theirs. */
-function startOwnSweeper({ connection }: OpenDatabase, { now }: Rooms, log: Logger, metrics: Metrics): Sweeper {
-  const { db, close } = connect(connection, { max: 1 })
+function startOwnSweeper(
+  { connection, primary }: OpenDatabase,
+  { now }: Rooms,
+  log: Logger,
+  metrics: Metrics,
+): Sweeper {
+  const { db, close } = connect(connection, { max: 1, primary })
   const report = (outcome: SweepOutcome) => {
     metrics.swept(outcome)
     logSweep(log, outcome)
@@ -140,7 +145,8 @@ async function drain(listening: Listening, draining: { now: boolean }): Promise<
   await listening.close()
 }
 
-async function isReady({ db }: OpenDatabase, draining: { now: boolean }): Promise<boolean> {
+/** A database that hangs makes this throw within 2 seconds, which is a no. */
+async function isReady({ probe }: OpenDatabase, draining: { now: boolean }): Promise<boolean> {
   if (draining.now) return false
-  return (await pendingMigrations(db)).length === 0
+  return (await pendingMigrations(probe)).length === 0
 }

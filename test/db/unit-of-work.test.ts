@@ -97,7 +97,7 @@ it('a commit that fails is thrown, and its connection comes back', async () => {
         .values([{ id: 1 }, { id: 1 }] as never)
         .execute()
     })
-    await expect(failing).rejects.toMatchObject({ code: '23505' })
+    await expect(failing).rejects.toMatchObject({ code: '40000', cause: { code: '23505' } })
   }
   expect(connected.pool.totalCount - connected.pool.idleCount).toBe(0)
 })

@@ -1,0 +1,68 @@
+// A connection as a request holds it: no statement waits for ever, and no commit counts that PostgreSQL itself takes back in a
+// footnote.
+import type { PostgresPoolClient } from 'kysely'
+import type { PoolClient } from 'pg'
+import { outage } from './outage.ts'
+import type { Patience } from './patience.ts'
+import { within } from './within.ts'
+
+/** When the database last answered anybody of this process, in milliseconds of `performance.now()`. */
+export interface Pulse {
+  at: number
+}
+
+/**
+ * @param client as the pool handed it out; it goes back by `release`, or is cut when a statement gets no answer in time: on a
+ *   connection that may still bring an old answer nothing new can be asked
+ * @param silence milliseconds that went by without an answer before we got it
+ */
+export function guard(
+  { patience, pulse }: { patience: Patience; pulse: Pulse },
+  client: PoolClient & { processID?: number },
+  silence: number,
+): PostgresPoolClient {
+  let next = Math.max(patience.least, patience.statement - silence)
+  let released = false
+  let warning: string | undefined
+  const onNotice = ({ code, message }: { code?: string; message?: string }) => {
+    if (code?.startsWith('01')) warning = message
+  }
+  client.on('notice', onNotice)
+
+  const release = (destroy: boolean) => {
+    if (released) return
+    released = true
+    client.off('notice', onNotice)
+    client.release(destroy)
+  }
+
+  const query = async (sql: string, parameters: readonly unknown[]): Promise<unknown> => {
+    if (released) throw outage('08003', 'The connection to the database was given up.')
+    // A rollback is done at once or not worth waiting for: the server rolls back what is cut, too.
+    const milliseconds = sql === 'rollback' ? patience.least : next
+    next = patience.statement
+    warning = undefined
+    let result: unknown
+    try {
+      result = await within(milliseconds, client.query(sql, [...parameters]))
+      pulse.at = performance.now()
+    } catch (error) {
+      if ((error as { code?: unknown }).code === '08006') release(true)
+      throw error
+    }
+    if (warning !== undefined && client.getTransactionStatus() === 'I') {
+      // A commit that was waiting for its standby and was cancelled is answered with success and a warning. It is there,
+      // and a failover loses it: whoever acknowledges it lies.
+      release(true)
+      throw outage('08007', `Whether the database has committed is not known: ${warning}.`)
+    }
+    return result
+  }
+
+  // Kysely asks by text alone; its cursors are not set up.
+  return {
+    processID: client.processID,
+    query: query as PostgresPoolClient['query'],
+    release: (destroy = false) => release(destroy),
+  }
+}
