@@ -1,9 +1,8 @@
 // Reads the environment once, as one table, and reports every fault together. Only the roof sees the result.
-import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
+import { newSecret, readSecretFile, SECRET_BYTES, writeSecretFile } from './secrets/secret-file.ts'
 import { OperatorFault } from './vocabulary/fault.ts'
 import { isLoopback, issuerFault } from './vocabulary/issuer.ts'
 
@@ -62,9 +61,6 @@ const environment = z.object({
     })
     .default('info'),
 })
-
-/** The shortest GATEHOUSE_SECRET, in bytes. */
-const SECRET_BYTES = 32
 
 /**
  * @param env usually `process.env`; an empty value counts as absent
@@ -130,24 +126,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
  * @throws OperatorFault when the file is there but cannot be used
  */
 export function readSecrets({ secrets, dataDir }: Pick<Config, 'secrets' | 'dataDir'>): readonly string[] {
-  if (secrets.length > 0) return secrets
-  const path = secretFile(dataDir)
-  let secret: string
-  try {
-    secret = readFileSync(path, 'utf8').trim()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw new OperatorFault(
-      `The secret in ${path} cannot be read: ${(error as Error).message}.`,
-      'Let the user who starts Gatehouse read the file.',
-      { cause: error },
-    )
-  }
-  if (Buffer.byteLength(secret) >= SECRET_BYTES) return [secret]
-  throw new OperatorFault(
-    `The secret in ${path} is too short: the file is damaged.`,
-    'Restore the file from a backup. Nothing was changed.',
-  )
+  return secrets.length > 0 ? secrets : readSecretFile(dataDir)
 }
 
 /**
@@ -155,19 +134,9 @@ export function readSecrets({ secrets, dataDir }: Pick<Config, 'secrets' | 'data
  * @returns it, when its file is whole and on the disk: the ring that it wraps must not outlive it
  */
 export function makeSecret({ dataDir }: Pick<Config, 'dataDir'>): string {
-  const secret = randomBytes(48).toString('base64url')
-  const path = secretFile(dataDir)
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  writeFileSync(`${path}.new`, `${secret}\n`, { mode: 0o600, flush: true })
-  renameSync(`${path}.new`, path)
-  const folder = openSync(dataDir, 'r')
-  fsyncSync(folder)
-  closeSync(folder)
+  const secret = newSecret()
+  writeSecretFile(dataDir, [secret])
   return secret
-}
-
-function secretFile(dataDir: string): string {
-  return join(dataDir, 'secret.key')
 }
 
 /** @returns whether the issuer is on this machine */

@@ -18,11 +18,15 @@ import { type MigrationReport, migrateToLatest } from './db/migrate.ts'
 import { createPrimaryWatch, type PrimaryWatch } from './db/primary.ts'
 import { createUnitOfWork, type UnitOfWork } from './db/unit-of-work.ts'
 import { createEndings } from './endings/end.ts'
+import { createCookieSigner } from './http/cookie-signer.ts'
 import { currentRequestId } from './http/request-id.ts'
 import { type EmbeddedDatabase, launchPostgres } from './postgres/launch.ts'
 import { createResourceRegister } from './resources/register.ts'
 import { createResourceStore } from './resources/store.ts'
+import { followRing } from './secrets/follow-ring.ts'
+import { createKeyRing } from './secrets/key-ring.ts'
 import { openKeyRing, tryRing } from './secrets/open-ring.ts'
+import { readRow } from './secrets/ring-row.ts'
 import { createConsents } from './sessions/consents.ts'
 import { createGrants } from './sessions/grants.ts'
 import { createInteractions } from './sessions/interactions.ts'
@@ -137,11 +141,19 @@ export interface RoomParts {
  */
 export async function buildRooms({ config, db, log, live }: RoomParts) {
   const unit = createUnitOfWork(db)
-  const ring = await openKeyRing({
-    db,
-    secrets: () => readSecrets(config),
-    makeSecret: () => makeSecret(config),
-    now,
+  const ringSecrets = () => readSecrets(config)
+  const opened = await openKeyRing({ db, secrets: ringSecrets, makeSecret: () => makeSecret(config), now })
+  if (opened.place > 0)
+    log.warn('GATEHOUSE_SECRET: the ring is still wrapped under an older one; "gatehouse rekey" changes it')
+  const ring = createKeyRing(opened.keys)
+  const { refresh: refreshRing } = followRing({
+    ring,
+    opened,
+    read: () => readRow(db),
+    secrets: ringSecrets,
+    vouched: () => undefined,
+    clock: () => performance.now(),
+    report: (err) => log.error({ err }, 'the key ring was changed and does not open: requests are refused'),
   })
   const audit = createAudit({ unit, now, requestId: currentRequestId })
 
@@ -190,6 +202,8 @@ export async function buildRooms({ config, db, log, live }: RoomParts) {
     live,
     unit,
     ring,
+    refreshRing,
+    cookieSigner: createCookieSigner(ring),
     audit,
     now,
     clients: {
@@ -235,7 +249,7 @@ export async function buildRooms({ config, db, log, live }: RoomParts) {
       codes: createCodes({ unit, ring, now }),
       families,
       accessTokens,
-      replays: createReplays({ unit, ring }),
+      replays: createReplays({ unit }),
       revoke,
       endings,
     },

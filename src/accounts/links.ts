@@ -35,7 +35,7 @@ export interface Links {
 export function createLinks({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRing; now: () => Date }): Links {
   const usable = (purpose: LinkPurpose, token: string) => (eb: ExpressionBuilder<Schema, 'account_links'>) =>
     eb.and([
-      eb('token_hash', '=', ring.keyedHash('account-link', token)),
+      eb('token_hash', 'in', [...ring.hashes('account-link', token).values()]),
       eb('purpose', '=', purpose),
       eb('used_at', 'is', null),
       eb('expires_at', '>', now()),
@@ -59,7 +59,7 @@ export function createLinks({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRi
       const token = randomBytes(32).toString('base64url')
       const expiresAt = new Date(now().getTime() + LIFETIME_SECONDS[purpose] * 1000)
       const row = {
-        token_hash: ring.keyedHash('account-link', token),
+        token_hash: ring.hashes('account-link', token).get(ring.version)!,
         purpose,
         account_id: accountId ?? null,
         expires_at: expiresAt,

@@ -10,6 +10,7 @@ import * as endingsAndAudit from '../../migrations/0006-endings-and-audit.ts'
 import * as versions from '../../migrations/0007-versions.ts'
 import * as clientSecrets from '../../migrations/0009-client-secrets.ts'
 import * as epochs from '../../migrations/0012-epochs.ts'
+import * as ringVersions from '../../migrations/0015-ring-versions.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import type { Db } from './unit-of-work.ts'
 
@@ -28,6 +29,7 @@ const MIGRATIONS: Record<string, OurMigration> = {
   '0007-versions': versions,
   '0009-client-secrets': clientSecrets,
   '0012-epochs': epochs,
+  '0015-ring-versions': ringVersions,
 }
 
 export interface MigrationReport {

@@ -12,6 +12,8 @@ type OwnEpoch = ColumnType<string, string | undefined, string>
 export interface KeyRingTable {
   id: number
   wrapped: Buffer
+  /** counts the changes of what is wrapped */
+  revision: Generated<number>
   updated_at: Timestamp
 }
 
@@ -85,6 +87,8 @@ export interface ClientSecretsTable {
   client_id: string
   name: string | null
   hash: Buffer | null
+  /** the version of the key ring that the hash is made under */
+  hash_version: Generated<number>
   sealed: Buffer | null
   created_at: Timestamp
   expires_at: MaybeTimestamp

@@ -12,16 +12,16 @@ export interface Csrf {
 }
 
 /**
- * @param parts `hmac` binds a value under a key of the server; `cookieName` names the cookie that ties forms to the browser
+ * @param parts `hmacs` binds a value under the keys of the server, that of new forms first
  */
 export function createCsrf({
   origin,
   secure,
-  hmac,
+  hmacs,
 }: {
   origin: string
   secure: boolean
-  hmac: (value: string) => Buffer
+  hmacs: (value: string) => readonly [Buffer, ...Buffer[]]
 }): Csrf {
   const cookieName = secure ? '__Host-gatehouse-form' : 'gatehouse-form'
 
@@ -30,7 +30,8 @@ export function createCsrf({
     return value && /^[\w-]{43}$/.test(value) ? value : undefined
   }
 
-  const tokenFor = (browser: string, subject: string) => hmac(`${browser}\0${subject}`).toString('base64url')
+  const tokensFor = (browser: string, subject: string) =>
+    hmacs(`${browser}\0${subject}`).map((hmac) => hmac.toString('base64url'))
 
   return {
     issue(ctx, subject) {
@@ -43,7 +44,7 @@ export function createCsrf({
         path: '/',
         overwrite: true,
       })
-      return tokenFor(browser, subject)
+      return tokensFor(browser, subject)[0]!
     },
 
     check(ctx, subject, presented) {
@@ -55,7 +56,8 @@ export function createCsrf({
       if (!ours) throw foreign(`Origin ${from}`)
       if (site !== '' && site !== 'same-origin' && site !== 'none') throw foreign(`Sec-Fetch-Site ${site}`)
       const browser = browserOf(ctx)
-      if (!browser || !sameText(String(presented), tokenFor(browser, subject)))
+      const shown = String(presented)
+      if (!browser || !tokensFor(browser, subject).some((token) => sameText(shown, token)))
         throw foreign('form token missing or wrong')
     },
   }

@@ -63,7 +63,7 @@ export function engineOptions(parts: ProviderParts): Configuration {
     clientBasedCORS: (_ctx, origin, client) =>
       origin !== 'null' && (client.redirectUris ?? []).some((uri) => URL.parse(uri)?.origin === origin),
     cookies: {
-      keys: [...parts.ring.cookieKeys],
+      keys: parts.cookieSigner,
       names: cookieNames(secure),
       long: { signed: true, httpOnly: true, sameSite: 'lax', secure, path: '/', overwrite: true },
       short: { signed: true, httpOnly: true, sameSite: 'lax', secure, overwrite: true },

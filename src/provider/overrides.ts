@@ -21,6 +21,7 @@ export function applyOverrides(provider: Provider, parts: ProviderParts, jwts: O
   compareSecretsByHash(provider, parts)
   keepSymmetricKeys(provider, parts)
   mintOurOwnIds(provider, parts)
+  markSessions(provider, parts)
   seeReplaysOnce(provider, parts)
   varyPortsOfAddressesOnly(provider)
   judgeTypesBeforeModes(provider)
@@ -77,15 +78,15 @@ function keepSymmetricKeys(provider: Provider, { sealedSecrets }: ProviderParts)
 }
 
 /** Opaque values carry kind and checksum; refresh tokens name their family and are derived from what they replace. */
-function mintOurOwnIds(provider: Provider, { tokens: { families } }: ProviderParts): void {
-  loose(provider.AuthorizationCode).prototype.generateTokenId = () => mintOpaque('ac')
+function mintOurOwnIds(provider: Provider, { ring, tokens: { families } }: ProviderParts): void {
+  loose(provider.AuthorizationCode).prototype.generateTokenId = () => mintOpaque('ac', ring.version)
   loose(provider.Grant).prototype.generateTokenId = mintGrantId
   for (const model of [loose(provider.AccessToken), loose(provider.ClientCredentials)]) {
     const original = model.prototype.generateTokenId as () => string
     model.prototype.generateTokenId = function (this: { format?: string }) {
       // The library's own call also settles the token's format, which only then can be asked for.
       const id = original.call(this)
-      return this.format === 'jwt' ? id : mintOpaque('at')
+      return this.format === 'jwt' ? ring.mark(id) : mintOpaque('at', ring.version)
     }
   }
   loose(provider.RefreshToken).prototype.generateTokenId = () => {
@@ -93,6 +94,22 @@ function mintOurOwnIds(provider: Provider, { tokens: { families } }: ProviderPar
     if (entities?.RotatedRefreshToken) return families.names.successor(entities.RotatedRefreshToken.jti)
     if (entities?.AuthorizationCode) return families.names.first(entities.AuthorizationCode.jti)
     throw new Error('a refresh token comes from a code or from its predecessor')
+  }
+}
+
+/** A session's value is made where a session is, and anew at each sign-in. */
+function markSessions(provider: Provider, { ring }: ProviderParts): void {
+  const model = loose(provider.Session)
+  const instantiate = (model.instantiate as (payload?: { jti?: string }) => { jti: string }).bind(model)
+  model.instantiate = (payload?: { jti?: string }) => {
+    const session = instantiate(payload)
+    if (payload?.jti === undefined) session.jti = ring.mark(session.jti)
+    return session
+  }
+  const resetIdentifier = model.prototype.resetIdentifier as () => void
+  model.prototype.resetIdentifier = function (this: { jti: string }) {
+    resetIdentifier.call(this)
+    this.jti = ring.mark(this.jti)
   }
 }
 

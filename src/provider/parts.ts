@@ -4,6 +4,7 @@ import type { Audit } from '../audit/entry.ts'
 import type { Client } from '../clients/client.ts'
 import type { SealedSecret } from '../clients/secrets.ts'
 import type { Endings } from '../endings/end.ts'
+import type { CookieSigner } from '../http/cookie-signer.ts'
 import type { Resource } from '../resources/resource.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 import type { Consents } from '../sessions/consents.ts'
@@ -20,6 +21,7 @@ import type { Revoke } from '../tokens/revoke.ts'
 export interface ProviderParts {
   readonly issuer: string
   readonly ring: KeyRing
+  readonly cookieSigner: CookieSigner
   readonly signingKeys: readonly SigningKey[]
   readonly now: () => Date
   /** whether requests of ours (for a client's keys) may go to private addresses: in tests only */

@@ -3,14 +3,12 @@
 import { sql } from 'kysely'
 import type { Db } from '../db/unit-of-work.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
-import { createKeyRing, type KeyRing, makeRingKeys, type RingKeys, unwrapRing, wrapRing } from './key-ring.ts'
-
-// An arbitrary constant of ours, so that several nodes that start at once make one ring.
-const RING_LOCK = 7_142_001
+import { makeRingKeys } from './ring-keys.ts'
+import { insertRow, lockRing, type OpenedRow, openRow, readRow } from './ring-row.ts'
 
 /**
- * @param secrets GATEHOUSE_SECRET, newest first; the first one wraps, the others may still open. Asked inside the lock, for
- *   of several nodes that start at once on a fresh database one makes it
+ * @param secrets GATEHOUSE_SECRET, newest first; each may open the ring, `gatehouse rekey` wraps it under the first. Asked
+ *   inside the lock, for of several nodes that start at once on a fresh database one makes it
  * @param makeSecret makes one for a fresh database that came without
  * @throws OperatorFault when no secret opens the ring, or the ring is missing from a database that is in use
  */
@@ -24,25 +22,18 @@ export async function openKeyRing({
   secrets: () => readonly string[]
   makeSecret: () => string
   now: () => Date
-}): Promise<KeyRing> {
-  const keys = await db.transaction().execute(async (trx) => {
-    await sql`select pg_advisory_xact_lock(${RING_LOCK})`.execute(trx)
-    const row = await trx.selectFrom('key_ring').select('wrapped').where('id', '=', 1).executeTakeFirst()
+}): Promise<OpenedRow> {
+  return db.transaction().execute(async (trx) => {
+    await lockRing(trx)
+    const row = await readRow(trx)
     const known = secrets()
-    if (!row) {
-      await refuseUsed(trx)
-      return makeRing(trx, known[0] ?? makeSecret(), now())
-    }
-    const opened = openWithAny(row.wrapped, known)
-    if (opened.secret !== known[0]) {
-      await trx
-        .updateTable('key_ring')
-        .set({ wrapped: wrapRing(opened.keys, known[0]!), updated_at: now() })
-        .execute()
-    }
-    return opened.keys
+    if (row) return openRow(row, known)
+    await refuseUsed(trx)
+    const keys = makeRingKeys(now())
+    const secret = known[0] ?? makeSecret()
+    await insertRow(trx, keys, secret, now())
+    return { keys, secret, revision: 1, place: 0, known: [secret] }
   })
-  return createKeyRing(keys)
 }
 
 /**
@@ -53,7 +44,7 @@ export async function tryRing({ db, secrets }: { db: Db; secrets: () => readonly
   const there = await sql<{ there: boolean }>`select to_regclass('key_ring') is not null as there`.execute(db)
   if (!there.rows[0]?.there) return
   const row = await db.selectFrom('key_ring').select('wrapped').where('id', '=', 1).executeTakeFirst()
-  if (row) openWithAny(row.wrapped, secrets())
+  if (row) openRow({ ...row, revision: 1 }, secrets())
 }
 
 async function refuseUsed(trx: Db): Promise<void> {
@@ -63,31 +54,5 @@ async function refuseUsed(trx: Db): Promise<void> {
   throw new OperatorFault(
     'This database is in use but its key ring is missing.',
     'Restore the row of table key_ring from a backup. Nothing was changed.',
-  )
-}
-
-async function makeRing(trx: Db, secret: string, now: Date): Promise<RingKeys> {
-  const keys = makeRingKeys()
-  await trx
-    .insertInto('key_ring')
-    .values({ id: 1, wrapped: wrapRing(keys, secret), updated_at: now })
-    .execute()
-  return keys
-}
-
-function openWithAny(wrapped: Buffer, secrets: readonly string[]): { keys: RingKeys; secret: string } {
-  for (const secret of secrets) {
-    const keys = unwrapRing(wrapped, secret)
-    if (keys) return { keys, secret }
-  }
-  if (secrets.length === 0) {
-    throw new OperatorFault(
-      'The secret of this database is missing: GATEHOUSE_SECRET is not set, and secret.key is not in the data folder.',
-      'Restore secret.key from a backup, or set GATEHOUSE_SECRET to what was in it. Nothing was changed.',
-    )
-  }
-  throw new OperatorFault(
-    'GATEHOUSE_SECRET does not open this database, which was made with another one.',
-    'Set it to that one, or unset it where the data folder holds a secret.key. A list "new,old" changes it. Nothing was changed.',
   )
 }

@@ -5,6 +5,7 @@ import type { UnitOfWork } from '../db/unit-of-work.ts'
 import { answerErrors } from '../http/answer-errors.ts'
 import { assets } from '../http/assets.ts'
 import { createCallerReader } from '../http/client-ip.ts'
+import type { CookieSigner } from '../http/cookie-signer.ts'
 import { methods } from '../http/methods.ts'
 import { pinOrigin } from '../http/pin-origin.ts'
 import { requestId } from '../http/request-id.ts'
@@ -19,7 +20,9 @@ import { metricsDoor } from './metrics-door.ts'
 export interface AppParts {
   readonly issuer: string
   readonly trustedProxies: readonly string[]
-  readonly cookieKeys: readonly string[]
+  readonly cookieSigner: CookieSigner
+  /** see that this process knows the newest keys */
+  readonly refreshRing: () => Promise<void>
   readonly log: Logger
   readonly unit: UnitOfWork
   readonly health: HealthParts
@@ -33,7 +36,8 @@ export interface AppParts {
 
 /** @returns the outer application; the engine comes last, behind its holder */
 export function createApp(parts: AppParts): Koa {
-  const app = new Koa({ keys: [...parts.cookieKeys] })
+  const app = new Koa()
+  app.keys = parts.cookieSigner
   speakSchemeOf(parts.issuer, app)
   const readCaller = createCallerReader(parts.trustedProxies)
   app.use(requestId())
@@ -50,6 +54,7 @@ export function createApp(parts: AppParts): Koa {
   app.use(methods())
   app.use(assets())
   app.use(landing(parts.landing))
+  app.use((_ctx, next) => parts.refreshRing().then(next)) // keys that another process may use already
   app.use(commit(parts.unit)) // one transaction per request, opened at the first write
   app.use(parts.accountRoutes)
   app.use(parts.interactionRoutes)

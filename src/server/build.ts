@@ -34,12 +34,13 @@ export function buildServer({
 }): Built {
   const { config, ring, unit, audit } = rooms
   const secure = config.issuer.startsWith('https:')
-  const csrf = createCsrf({ origin: config.issuer, secure, hmac: (value) => ring.keyedHash('form', value) })
+  const csrf = createCsrf({ origin: config.issuer, secure, hmacs: (value) => ring.handles('form', value) })
   const engine = createEngine(engineParts(rooms))
   const app = createApp({
     issuer: config.issuer,
     trustedProxies: config.trustedProxies,
-    cookieKeys: ring.cookieKeys,
+    cookieSigner: rooms.cookieSigner,
+    refreshRing: rooms.refreshRing,
     log,
     unit,
     health: { ready },
@@ -74,6 +75,7 @@ export function engineParts(rooms: Rooms): ProviderParts {
     privateAddresses: config.profile === 'test',
     clientStands: rooms.clients.stands,
     ring,
+    cookieSigner: rooms.cookieSigner,
     audit,
     now,
     signingKeys,

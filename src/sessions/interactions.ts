@@ -1,5 +1,6 @@
 // Logins and consents under way. Their id is in a cookie and in the page's address, so it is kept as a keyed hash and cut
-// out of what is stored.
+// out of what is stored. The engine makes that id, and has no room in it for the ring's version: it is looked for under each.
+import { sql } from 'kysely'
 import type { Db, UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 
@@ -26,19 +27,22 @@ export function createInteractions({
   ring: KeyRing
   now: () => Date
 }): Interactions {
-  const key = (id: string) => ring.handle('interaction', id)
-  const select = (db: Db, id: string) => db.selectFrom('interactions').select('payload').where('id_hash', '=', key(id))
+  const keys = (id: string) => ring.handles('interaction', id)
+  const select = (db: Db, id: string) =>
+    db.selectFrom('interactions').select('payload').where('id_hash', 'in', keys(id))
   const read = (id: string, row: { payload: object } | undefined) =>
     row && JSON.parse(JSON.stringify(row.payload).replaceAll(OWN_ID, id))
   return {
     async save(id, payload, expiresAt) {
-      const row = { payload: JSON.stringify(payload).replaceAll(id, OWN_ID), expires_at: expiresAt }
+      const text = JSON.stringify(payload).replaceAll(id, OWN_ID)
+      const [key, ...older] = keys(id)
       const db = await unit.write()
-      await db
-        .insertInto('interactions')
-        .values({ id_hash: key(id), ...row })
-        .onConflict((conflict) => conflict.column('id_hash').doUpdateSet(row))
-        .execute()
+      await sql`with changed as (
+          update interactions set payload = ${text}::jsonb, expires_at = ${expiresAt}
+          where id_hash = any(${older}::bytea[]) returning id_hash)
+        insert into interactions (id_hash, payload, expires_at)
+        select ${key}, ${text}::jsonb, ${expiresAt}::timestamptz where not exists (select from changed)
+        on conflict (id_hash) do update set payload = excluded.payload, expires_at = excluded.expires_at`.execute(db)
     },
 
     async find(id) {
@@ -57,7 +61,7 @@ export function createInteractions({
 
     async destroy(id) {
       const db = await unit.write()
-      const result = await db.deleteFrom('interactions').where('id_hash', '=', key(id)).executeTakeFirst()
+      const result = await db.deleteFrom('interactions').where('id_hash', 'in', keys(id)).executeTakeFirst()
       return result.numDeletedRows === 1n
     },
   }

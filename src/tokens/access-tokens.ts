@@ -31,8 +31,8 @@ export interface AccessTokens {
 }
 
 /** @returns a new opaque value of 256 random bits, for an access token or an authorization code */
-export function mintOpaque(kind: 'at' | 'ac'): string {
-  return formatOpaque(kind, randomBytes(32))
+export function mintOpaque(kind: 'at' | 'ac', ringVersion: number): string {
+  return formatOpaque(kind, randomBytes(32), ringVersion)
 }
 
 /** @returns the store of opaque access tokens */

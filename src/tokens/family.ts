@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import type { KeyRing } from '../secrets/key-ring.ts'
 import { formatOpaque, parseOpaque } from '../vocabulary/opaque.ts'
+import { markId, ringVersionOf } from '../vocabulary/ring-mark.ts'
 
 const FAMILY_BYTES = 16
 
@@ -21,12 +22,16 @@ export interface FamilyNames {
   hash(token: string): Buffer
 }
 
-/** @returns naming functions under the ring's pepper */
+/**
+ * @returns naming functions. A family stays under the ring version of its code: its name and its successors are the same
+ *   whatever becomes of the ring meanwhile
+ */
 export function createFamilyNames(ring: KeyRing): FamilyNames {
   const idOfCode = (code: string) => ring.keyedHash('refresh-family', code).subarray(0, FAMILY_BYTES)
   // The id inside a refresh token is not the row key: a resource server sees the row key in JWT access tokens and must not be
   // able to forge a token that looks like reuse and ends the family.
-  const rowKey = (id: Buffer) => ring.handle('family', id.toString('base64url'))
+  const rowKey = (id: Buffer, origin: string) =>
+    ring.handle('family', markId(ringVersionOf(origin), id.toString('base64url')))
   const idOfToken = (token: string) => {
     const parsed = parseOpaque(token)
     return parsed?.kind === 'rt' && parsed.body.length > FAMILY_BYTES
@@ -34,16 +39,17 @@ export function createFamilyNames(ring: KeyRing): FamilyNames {
       : undefined
   }
   return {
-    first: (code) => formatOpaque('rt', Buffer.concat([idOfCode(code), randomBytes(32)])),
+    first: (code) => formatOpaque('rt', Buffer.concat([idOfCode(code), randomBytes(32)]), ringVersionOf(code)),
     successor(presented) {
       const id = idOfToken(presented)
       if (!id) throw new Error('only a refresh token of ours has a successor')
-      return formatOpaque('rt', Buffer.concat([id, ring.keyedHash('refresh-successor', presented)]))
+      const body = Buffer.concat([id, ring.keyedHash('refresh-successor', presented)])
+      return formatOpaque('rt', body, ringVersionOf(presented))
     },
-    ofCode: (code) => rowKey(idOfCode(code)),
+    ofCode: (code) => rowKey(idOfCode(code), code),
     ofToken(token) {
       const id = idOfToken(token)
-      return id && rowKey(id)
+      return id && rowKey(id, token)
     },
     hash: (token) => ring.keyedHash('refresh-token', token),
   }

@@ -1,7 +1,8 @@
 // Values that may be seen once, such as the `jti` of a client assertion (RFC 7523 section 3). Insert-only: of two requests
-// that bring the same value at the same time, exactly one inserts it.
+// that bring the same value at the same time, exactly one inserts it. Others made these values and send them for all to see:
+// they are hashed without the ring, so that no change of its keys makes one new again.
+import { createHash } from 'node:crypto'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
-import type { KeyRing } from '../secrets/key-ring.ts'
 
 export interface Replays {
   /**
@@ -14,16 +15,23 @@ export interface Replays {
 }
 
 /** @returns the replay store */
-export function createReplays({ unit, ring }: { unit: UnitOfWork; ring: KeyRing }): Replays {
+export function createReplays({ unit }: { unit: UnitOfWork }): Replays {
   return {
     async firstUse(issuer, value, expiresAt) {
       const db = await unit.write()
       const result = await db
         .insertInto('replays')
-        .values({ key_hash: ring.handle('replay', `${issuer}\0${value}`), expires_at: expiresAt })
+        .values({ key_hash: keyOf(issuer, value), expires_at: expiresAt })
         .onConflict((conflict) => conflict.column('key_hash').doNothing())
         .executeTakeFirst()
       return (result.numInsertedOrUpdatedRows ?? 0n) === 1n
     },
   }
+}
+
+function keyOf(issuer: string, value: string): Buffer {
+  return createHash('sha256')
+    .update(JSON.stringify([issuer, value]))
+    .digest()
+    .subarray(0, 16)
 }

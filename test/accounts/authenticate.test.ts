@@ -5,7 +5,8 @@ import { createLinks } from '../../src/accounts/links.ts'
 import { createPasswords } from '../../src/accounts/password.ts'
 import { createAccountStore } from '../../src/accounts/store.ts'
 import type { WorkQueue } from '../../src/accounts/work-queue.ts'
-import { createKeyRing, makeRingKeys } from '../../src/secrets/key-ring.ts'
+import { createKeyRing } from '../../src/secrets/key-ring.ts'
+import { makeRingKeys } from '../../src/secrets/ring-keys.ts'
 import { addPerson, createPeople, OTHER_PASSWORD, PASSWORD, type People } from './people.ts'
 
 let people: People

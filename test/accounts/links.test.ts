@@ -1,6 +1,7 @@
 // One-time links in the store: what is kept of them, how long they last, and that of many at once one succeeds.
 import { createLinks, type LinkPurpose } from '../../src/accounts/links.ts'
-import { createKeyRing, makeRingKeys } from '../../src/secrets/key-ring.ts'
+import { createKeyRing } from '../../src/secrets/key-ring.ts'
+import { makeRingKeys } from '../../src/secrets/ring-keys.ts'
 import { type SlowDatabase, slowDown } from '../helpers/slow-database.ts'
 import { addPerson, createPeople, entries, OTHER_PASSWORD, PASSWORD, type People } from './people.ts'
 

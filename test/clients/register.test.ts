@@ -7,7 +7,8 @@ import { addSecret, listSealedSecrets, openSecret, verifySecret } from '../../sr
 import { createClientStore } from '../../src/clients/store.ts'
 import { connect } from '../../src/db/connect.ts'
 import { createUnitOfWork } from '../../src/db/unit-of-work.ts'
-import { createKeyRing, makeRingKeys } from '../../src/secrets/key-ring.ts'
+import { createKeyRing } from '../../src/secrets/key-ring.ts'
+import { makeRingKeys } from '../../src/secrets/ring-keys.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
 
 const billing: ClientFields = {

@@ -5,8 +5,9 @@ import { createCsrf } from '../../src/http/csrf.ts'
 import { Problem } from '../../src/http/problem.ts'
 
 const ORIGIN = 'https://login.example.com'
-const hmac = (value: string) => createHmac('sha256', 'key').update(value).digest()
-const csrf = createCsrf({ origin: ORIGIN, secure: true, hmac })
+const hmac = (value: string, key = 'key') => createHmac('sha256', key).update(value).digest()
+const hmacs = (value: string): [Buffer] => [hmac(value)]
+const csrf = createCsrf({ origin: ORIGIN, secure: true, hmacs })
 
 interface Visit {
   readonly ctx: Koa.Context
@@ -116,7 +117,7 @@ it('one browser keeps one value over all its pages, so that two tabs do not figh
 
 it('the cookie is out of reach for scripts, other sites and, with https, for anything but this host', () => {
   expect(pageFor('x').options).toMatchObject({ httpOnly: true, secure: true, sameSite: 'lax', path: '/' })
-  const plain = createCsrf({ origin: 'http://localhost:3000', secure: false, hmac })
+  const plain = createCsrf({ origin: 'http://localhost:3000', secure: false, hmacs })
   const { ctx, set } = visit()
   plain.issue(ctx, 'x')
   expect(Object.keys(set)).toEqual(['gatehouse-form'])

@@ -2,7 +2,7 @@
 import { createHash, createHmac, createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { calculateJwkThumbprint, decodeProtectedHeader, type JWK } from 'jose'
 import { readClientFields } from '../../src/clients/fields.ts'
-import { unwrapRing } from '../../src/secrets/key-ring.ts'
+import { unwrapRing } from '../../src/secrets/wrap.ts'
 import { createBrowser } from '../helpers/browser.ts'
 import { authorizeUrl, obtainTokens, pkce, post } from '../helpers/flow.ts'
 import { addCast, ORDERS, startTestServer, TEST_SECRET, type TestServer } from '../helpers/server.ts'
@@ -126,7 +126,7 @@ describe('at rest', () => {
     const wrapped: Buffer = found[0].wrapped
     expect(unwrapRing(wrapped, 'another secret that is long enough to be taken')).toBeUndefined()
     expect(unwrapRing(wrapped, '')).toBeUndefined()
-    expect(unwrapRing(wrapped, TEST_SECRET)).toMatchObject({ version: expect.any(Number) })
+    expect(unwrapRing(wrapped, TEST_SECRET)).toMatchObject({ current: 1, versions: [{ id: 1 }] })
     const all = JSON.stringify(await everything())
     expect([all.includes(TEST_SECRET), all.includes(createHash('sha256').update(TEST_SECRET).digest('hex'))]).toEqual([
       false,
@@ -147,17 +147,17 @@ describe('at rest', () => {
 
   it('S-025 one key for one thing: signing, sealing, hashing, cookies', async () => {
     const { rows: found } = await server.database.pool().query('select wrapped from key_ring')
-    const { pepper, atRest, cookies } = unwrapRing(found[0].wrapped, TEST_SECRET)!
-    const ring = [pepper, atRest, ...cookies]
+    const { pepper, atRest, cookie } = unwrapRing(found[0].wrapped, TEST_SECRET)!.versions[0]!
+    const ring = [pepper, atRest, cookie]
     const signing = server.rooms.signingKeys.map(({ privateJwk }) => privateJwk.d!)
     const all = [...ring, ...signing, TEST_SECRET]
     expect(new Set(all).size).toBe(all.length)
     for (const key of ring) expect(Buffer.from(key, 'base64url')).toHaveLength(32)
-    expect([...server.rooms.ring.cookieKeys]).toEqual(cookies)
+    expect(server.rooms.ring.cookieKeys()).toEqual([cookie])
     // None of them follows from another, nor two alike from the same secret: they are random.
     const again = await startTestServer()
     try {
-      expect(again.rooms.ring.cookieKeys).not.toEqual(cookies)
+      expect(again.rooms.ring.cookieKeys()).not.toEqual([cookie])
       expect(again.rooms.ring.keyedHash('x', 'y')).not.toEqual(server.rooms.ring.keyedHash('x', 'y'))
     } finally {
       await again.stop()
@@ -173,7 +173,7 @@ describe('at rest', () => {
     expect(signed.length).toBeGreaterThan(0)
     for (const { key, value, path } of signed) {
       const sig = cookies.find((other) => other.key === `${key}.sig` && other.path === path)!.value
-      const made = createHmac('sha1', server.rooms.ring.cookieKeys[0]!).update(`${key}=${value}`)
+      const made = createHmac('sha1', server.rooms.ring.cookieKeys()[0]!).update(`${key}=${value}`)
       expect(sig).toBe(made.digest('base64url'))
     }
   })

@@ -1,7 +1,8 @@
 // Sessions as rows: what two tabs write at once is kept, and what was ended stays so, whatever is still on its way.
 import { connect } from '../../src/db/connect.ts'
 import { createUnitOfWork, type UnitOfWork } from '../../src/db/unit-of-work.ts'
-import { createKeyRing, makeRingKeys } from '../../src/secrets/key-ring.ts'
+import { createKeyRing } from '../../src/secrets/key-ring.ts'
+import { makeRingKeys } from '../../src/secrets/ring-keys.ts'
 import { createInteractions, type Interactions } from '../../src/sessions/interactions.ts'
 import { createSessions, type SessionPayload, type Sessions } from '../../src/sessions/sessions.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'

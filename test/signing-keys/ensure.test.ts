@@ -1,7 +1,8 @@
 // Signing keys: one per algorithm, however many nodes start together, and nothing of the private part in clear.
 import { type Connected, connect } from '../../src/db/connect.ts'
 import { createUnitOfWork } from '../../src/db/unit-of-work.ts'
-import { createKeyRing, makeRingKeys } from '../../src/secrets/key-ring.ts'
+import { createKeyRing } from '../../src/secrets/key-ring.ts'
+import { makeRingKeys } from '../../src/secrets/ring-keys.ts'
 import { ensureSigningKeys } from '../../src/signing-keys/ensure.ts'
 import { createSigningKeyStore } from '../../src/signing-keys/store.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
