@@ -68,6 +68,7 @@ export function commandParts(
     version: VERSION,
     output,
     withRooms: (command) => withOpen((_opened, rooms) => command(roomsForCommands(rooms))),
+    withRekey: (command) => withOpen((_opened, rooms) => command(rooms.rekey)),
     migrate: () => withOpen(async ({ migration }) => migration),
     status: () => withOpen(describeStatus),
     tryM2m: story((parts, options) => tryM2m(parts, options)),

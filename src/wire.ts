@@ -1,5 +1,6 @@
 // Builds the rooms from Config, bottom first, handing each only what it needs. No HTTP here.
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { createAccounts } from './accounts/create.ts'
 import { createAudit } from './audit/append.ts'
@@ -21,12 +22,15 @@ import { createEndings } from './endings/end.ts'
 import { createCookieSigner } from './http/cookie-signer.ts'
 import { currentRequestId } from './http/request-id.ts'
 import { type EmbeddedDatabase, launchPostgres } from './postgres/launch.ts'
+import { LIFETIMES } from './provider/parts.ts'
 import { createResourceRegister } from './resources/register.ts'
 import { createResourceStore } from './resources/store.ts'
 import { followRing } from './secrets/follow-ring.ts'
 import { createKeyRing } from './secrets/key-ring.ts'
 import { openKeyRing, tryRing } from './secrets/open-ring.ts'
+import { createRekey } from './secrets/rekey.ts'
 import { readRow } from './secrets/ring-row.ts'
+import { writeSecretFile } from './secrets/secret-file.ts'
 import { createConsents } from './sessions/consents.ts'
 import { createGrants } from './sessions/grants.ts'
 import { createInteractions } from './sessions/interactions.ts'
@@ -38,6 +42,7 @@ import { createCodes } from './tokens/codes.ts'
 import { createFamilies } from './tokens/families.ts'
 import { createReplays } from './tokens/replay.ts'
 import { createRevoke } from './tokens/revoke.ts'
+import { LONGEST_ACCESS_TOKEN_SECONDS } from './vocabulary/access-token.ts'
 import type { RouteMap } from './vocabulary/route-map.ts'
 
 /** Our own version, as package.json has it. */
@@ -151,13 +156,13 @@ export async function buildRooms({ config, db, log, live }: RoomParts) {
     opened,
     read: () => readRow(db),
     secrets: ringSecrets,
-    vouched: () => undefined,
+    vouched: () => live?.version('key-ring'),
     clock: () => performance.now(),
     report: (err) => log.error({ err }, 'the key ring was changed and does not open: requests are refused'),
   })
   const audit = createAudit({ unit, now, requestId: currentRequestId })
 
-  const endings = createEndings({ unit, ring, now })
+  const endings = createEndings({ unit, now })
   const families = createFamilies({ unit, ring, now })
   const accessTokens = createAccessTokens({ unit, ring })
   const revoke = createRevoke({ unit, ring, now, accessTokens, families, end: endings.end })
@@ -196,6 +201,22 @@ export async function buildRooms({ config, db, log, live }: RoomParts) {
   const signingKeys = await ensureSigningKeys({ unit, store: keyStore, now })
   const secretsAtHand = cachedFor({ unit, live }, 'clients', secrets.store.list)
 
+  const rekey = createRekey({
+    unit,
+    ring,
+    secrets: ringSecrets,
+    ...(config.secrets.length === 0 && { writeSecrets: (list) => writeSecretFile(config.dataDir, list) }),
+    reseal: [keyStore.reseal],
+    lifetimes: {
+      session: LIFETIMES.sessionAbsolute,
+      family: LIFETIMES.refreshAbsolute,
+      accessToken: LONGEST_ACCESS_TOKEN_SECONDS,
+    },
+    audit,
+    now,
+    sleep,
+  })
+
   return {
     config,
     log,
@@ -203,6 +224,7 @@ export async function buildRooms({ config, db, log, live }: RoomParts) {
     unit,
     ring,
     refreshRing,
+    rekey,
     cookieSigner: createCookieSigner(ring),
     audit,
     now,

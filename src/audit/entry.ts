@@ -20,6 +20,10 @@ export const AUDIT_KINDS = [
   'client.revoked',
   'client.secret-revoked',
   'client.secret-rotated',
+  'ring.rewrapped',
+  'ring.version-added',
+  'ring.version-used',
+  'ring.version-dropped',
   'resource.added',
   'resource.changed',
   'resource.removed',
@@ -43,7 +47,7 @@ export interface AuditEntry {
   readonly kind: AuditKind
   /** who acted: an account id, `client:<id>`, `operator` for the command line, or `anonymous` */
   readonly actor: string
-  /** what it happened to: the id of an account, client, resource, grant or family */
+  /** what it happened to: the id of an account, client, resource, grant or family, or a version of the key ring */
   readonly subject?: string
   /** before and after, reason; never a secret, code, token or password */
   readonly detail?: Readonly<Record<string, unknown>>

@@ -8,6 +8,7 @@ import { examples, GATEHOUSE } from './command.ts'
 import { addKeysCommands } from './keys.ts'
 import { addMigrateCommand, type Migrate } from './migrate.ts'
 import type { Output } from './output.ts'
+import { addRekeyCommand, type WithRekey } from './rekey.ts'
 import { addResourceCommands } from './resource.ts'
 import type { WithRooms } from './rooms.ts'
 import { addStartCommand, type Start } from './start.ts'
@@ -20,6 +21,7 @@ export interface ProgramParts {
   readonly withRooms: WithRooms
   readonly start: Start
   readonly migrate: Migrate
+  readonly withRekey: WithRekey
   readonly status: () => Promise<StatusReport>
   readonly tryM2m: TryStory
   readonly tryLogin: TryStory<TryLoginOptions>
@@ -75,6 +77,7 @@ async function runCommand(parts: ProgramParts, args: readonly string[]): Promise
   addResourceCommands(program, parts)
   addUserCommands(program, parts)
   addKeysCommands(program, parts)
+  addRekeyCommand(program, parts)
   addTryCommands(program, parts)
   try {
     await program.parseAsync(args, { from: 'user' })

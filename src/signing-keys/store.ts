@@ -16,6 +16,8 @@ export interface SigningKey {
 export interface SigningKeyStore {
   list(): Promise<readonly SigningKey[]>
   insert(key: SigningKey): Promise<void>
+  /** Seals every private key again that was sealed under an older version of the ring. @returns how many that were */
+  reseal(): Promise<number>
 }
 
 /** @returns the store of signing keys, newest first */
@@ -52,6 +54,19 @@ export function createSigningKeyStore({ unit, ring }: { unit: UnitOfWork; ring: 
           created_at: key.createdAt,
         })
         .execute()
+    },
+
+    async reseal() {
+      const db = await unit.write()
+      const rows = await db.selectFrom('signing_keys').select(['kid', 'private_sealed']).forUpdate().execute()
+      let count = 0
+      for (const { kid, private_sealed } of rows) {
+        const again = ring.reseal(purpose(kid), private_sealed)
+        if (!again) continue
+        await db.updateTable('signing_keys').set({ private_sealed: again }).where('kid', '=', kid).execute()
+        count += 1
+      }
+      return count
     },
   }
 }

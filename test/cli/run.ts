@@ -41,6 +41,7 @@ export function createRun(rooms: Rooms | undefined) {
       withRooms: (command) => (rooms ? command(rooms) : unexpected()),
       start: unexpected,
       migrate: unexpected,
+      withRekey: unexpected,
       status: unexpected,
       tryM2m: unexpected,
       tryLogin: unexpected,
