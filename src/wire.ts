@@ -9,7 +9,7 @@ import type { ClientFields } from './clients/client.ts'
 import { createClientRegister } from './clients/register.ts'
 import { createClientSecretStore } from './clients/secret-store.ts'
 import { createSecretUse } from './clients/secret-use.ts'
-import { listSealedSecrets, openSecret, verifySecret } from './clients/secrets.ts'
+import { listSealedSecrets, openSecret, resealSecrets, verifySecret } from './clients/secrets.ts'
 import { createClientStore } from './clients/store.ts'
 import { type Config, makeSecret, readSecrets } from './config.ts'
 import { cached } from './db/cached.ts'
@@ -170,8 +170,9 @@ export async function buildRooms({ config, db, log, live }: RoomParts) {
   const grants = createGrants({ unit, now })
 
   const clientStore = createClientStore({ unit, now })
-  const secrets = { store: createClientSecretStore({ unit }), ring, now }
-  const secretUse = createSecretUse({ store: secrets.store, now })
+  const secretStore = createClientSecretStore({ unit })
+  const secretUse = createSecretUse({ store: secretStore, now })
+  const secrets = { store: secretStore, ring, now, onOldHash: secretUse.noteHash }
   const clients = createClientRegister({
     unit,
     store: clientStore,
@@ -206,7 +207,7 @@ export async function buildRooms({ config, db, log, live }: RoomParts) {
     ring,
     secrets: ringSecrets,
     ...(config.secrets.length === 0 && { writeSecrets: (list) => writeSecretFile(config.dataDir, list) }),
-    reseal: [keyStore.reseal],
+    reseal: [keyStore.reseal, () => resealSecrets(secrets)],
     lifetimes: {
       session: LIFETIMES.sessionAbsolute,
       family: LIFETIMES.refreshAbsolute,

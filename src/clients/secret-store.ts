@@ -7,13 +7,19 @@ import type { UnitOfWork } from '../db/unit-of-work.ts'
 /** Exactly one of `hash` and `sealed` is there. */
 export interface NewClientSecret {
   readonly name?: string
-  /** keyed hash of the secret, 32 bytes */
+  /** keyed hash of the secret, 32 bytes, and the version of the ring that it is under */
   readonly hash?: Buffer
+  readonly hashVersion?: number
   /** the secret, encrypted under the ring */
   readonly sealed?: Buffer
   readonly createdAt: Date
   /** from then on it is refused */
   readonly expiresAt?: Date
+}
+
+export interface VersionedHash {
+  readonly hash: Buffer
+  readonly hashVersion: number
 }
 
 export interface ClientSecretRow extends NewClientSecret {
@@ -35,6 +41,10 @@ export interface ClientSecretStore {
   removeAll(clientId: string): Promise<number>
   /** Writes when secrets were last used. Rows that somebody is changing are left for their next use. */
   noteUses(uses: ReadonlyMap<string, Date>): Promise<void>
+  /** Keeps secrets under hashes of a newer version of the ring. Rows that somebody is changing are left alone. */
+  rehash(hashes: ReadonlyMap<string, VersionedHash>): Promise<void>
+  /** @param again gives what a sealed secret is to be kept as from now on, or undefined. @returns how many were changed */
+  reseal(again: (clientId: string, sealed: Buffer) => Buffer | undefined): Promise<number>
 }
 
 /** @returns the store of client secrets */
@@ -52,7 +62,7 @@ export function createClientSecretStore({ unit }: { unit: UnitOfWork }): ClientS
       return rows.map(toSecret)
     },
 
-    async insert(clientId, { name, hash, sealed, createdAt, expiresAt }) {
+    async insert(clientId, { name, hash, hashVersion, sealed, createdAt, expiresAt }) {
       const db = await unit.write()
       const id = randomUUID()
       await db
@@ -62,6 +72,7 @@ export function createClientSecretStore({ unit }: { unit: UnitOfWork }): ClientS
           client_id: clientId,
           name: name ?? null,
           hash: hash ?? null,
+          ...(hashVersion !== undefined && { hash_version: hashVersion }),
           sealed: sealed ?? null,
           created_at: createdAt,
           expires_at: expiresAt ?? null,
@@ -111,6 +122,36 @@ export function createClientSecretStore({ unit }: { unit: UnitOfWork }): ClientS
           and client_secrets.id = any(array(
             select id from client_secrets where id = any(${ids}::text[]) for no key update skip locked))`.execute(db)
     },
+
+    async rehash(hashes) {
+      const db = await unit.write()
+      const ids = [...hashes.keys()]
+      const [bytes, versions] = [
+        [...hashes.values()].map(({ hash }) => hash),
+        [...hashes.values()].map((one) => one.hashVersion),
+      ]
+      await sql`update client_secrets set hash = newer.hash, hash_version = newer.version
+        from unnest(${ids}::text[], ${bytes}::bytea[], ${versions}::integer[]) as newer (id, hash, version)
+        where client_secrets.id = newer.id and client_secrets.hash_version < newer.version
+          and client_secrets.id = any(array(
+            select id from client_secrets where id = any(${ids}::text[]) for no key update skip locked))`.execute(db)
+    },
+
+    async reseal(again) {
+      const db = await unit.write()
+      const query = db
+        .selectFrom('client_secrets')
+        .select(['id', 'client_id', 'sealed'])
+        .where('sealed', 'is not', null)
+      let count = 0
+      for (const { id, client_id, sealed } of await query.orderBy('id').forUpdate().execute()) {
+        const changed = again(client_id, sealed!)
+        if (!changed) continue
+        await db.updateTable('client_secrets').set({ sealed: changed }).where('id', '=', id).execute()
+        count += 1
+      }
+      return count
+    },
   }
 }
 
@@ -118,7 +159,7 @@ function toSecret(row: Selectable<ClientSecretsTable>): ClientSecretRow {
   return {
     id: row.id,
     ...(row.name !== null && { name: row.name }),
-    ...(row.hash && { hash: row.hash }),
+    ...(row.hash && { hash: row.hash, hashVersion: row.hash_version }),
     ...(row.sealed && { sealed: row.sealed }),
     createdAt: row.created_at,
     ...(row.expires_at && { expiresAt: row.expires_at }),

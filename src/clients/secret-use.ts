@@ -1,12 +1,14 @@
-// When secrets were last used. A use is a note in memory; notes are written together, outside of any request, so that
+// When secrets were last used, and their hashes under the newest version of the ring, which only a use can tell. A use is a note in memory; notes are written together, outside of any request, so that
 // authenticating a client stays a read.
-import type { ClientSecretStore } from './secret-store.ts'
+import type { ClientSecretStore, VersionedHash } from './secret-store.ts'
 
 const EVERY_MS = 60_000
 
 export interface SecretUse {
   /** Notes a use, now. */
   note(secretId: string): void
+  /** Notes that the secret can be kept under a newer hash. */
+  noteHash(secretId: string, newest: VersionedHash): void
   /** Writes what was noted since the last time. What could not be written is kept for the next. */
   flush(): Promise<void>
   /**
@@ -22,21 +24,23 @@ export function createSecretUse({
   store,
   now,
 }: {
-  store: Pick<ClientSecretStore, 'noteUses'>
+  store: Pick<ClientSecretStore, 'noteUses' | 'rehash'>
   now: () => Date
 }): SecretUse {
   const noted = new Map<string, Date>()
+  const hashes = new Map<string, VersionedHash>()
 
   async function flush(): Promise<void> {
-    if (noted.size === 0) return
-    const written = new Map(noted)
-    await store.noteUses(written)
-    for (const [id, at] of written) if (noted.get(id) === at) noted.delete(id)
+    await flushOf(noted, store.noteUses)
+    await flushOf(hashes, store.rehash)
   }
 
   return {
     note(secretId) {
       noted.set(secretId, now())
+    },
+    noteHash(secretId, newest) {
+      hashes.set(secretId, newest)
     },
     flush,
     start(report) {
@@ -50,4 +54,14 @@ export function createSecretUse({
       }
     },
   }
+}
+
+async function flushOf<T>(
+  noted: Map<string, T>,
+  write: (noted: ReadonlyMap<string, T>) => Promise<void>,
+): Promise<void> {
+  if (noted.size === 0) return
+  const written = new Map(noted)
+  await write(written)
+  for (const [id, one] of written) if (noted.get(id) === one) noted.delete(id)
 }

@@ -3,14 +3,16 @@
 import { randomBytes } from 'node:crypto'
 import { type KeyRing, sameHash } from '../secrets/key-ring.ts'
 import { type ClientFields, secretForm } from './client.ts'
-import type { ClientSecretRow, ClientSecretStore } from './secret-store.ts'
+import type { ClientSecretRow, ClientSecretStore, VersionedHash } from './secret-store.ts'
 
 const SECRET_BYTES = 32
 
 export interface SecretParts {
   readonly store: ClientSecretStore
-  readonly ring: Pick<KeyRing, 'keyedHash' | 'seal' | 'open'>
+  readonly ring: Pick<KeyRing, 'version' | 'hashes' | 'missed' | 'seal' | 'open' | 'reseal'>
   readonly now: () => Date
+  /** hears of a secret that was used and is still hashed under an older version of the ring */
+  readonly onOldHash?: (id: string, newest: VersionedHash) => void
 }
 
 /** What an operator may say about a new secret. */
@@ -35,7 +37,7 @@ export async function addSecret(
   const row = {
     ...(secretForm(client) === 'sealed'
       ? { sealed: ring.seal(sealPurpose(client.id), Buffer.from(secret)) }
-      : { hash: hashSecret(ring, client.id, secret) }),
+      : { hash: hashSecret(ring, client.id, secret).get(ring.version)!, hashVersion: ring.version }),
     createdAt,
     ...(name !== undefined && { name }),
     ...(lifetime !== undefined && { expiresAt: new Date(createdAt.getTime() + lifetime * 1000) }),
@@ -54,16 +56,21 @@ export function isLive(secret: Pick<ClientSecretRow, 'expiresAt'>, now: Date): b
  * @returns the id of the secret that it is, or undefined
  */
 export async function verifySecret(
-  { store, ring, now }: Omit<SecretParts, 'store'> & { readonly store: Pick<ClientSecretStore, 'list'> },
+  { store, ring, now, onOldHash }: Omit<SecretParts, 'store'> & { readonly store: Pick<ClientSecretStore, 'list'> },
   clientId: string,
   presented: string,
 ): Promise<string | undefined> {
-  const hash = hashSecret(ring, clientId, presented)
+  const hashes = hashSecret(ring, clientId, presented)
+  const newest = { hash: hashes.get(ring.version)!, hashVersion: ring.version }
   const at = now()
   let found: string | undefined
   for (const row of await store.list(clientId)) {
-    const same = row.hash !== undefined && sameHash(row.hash, hash)
-    if (same && isLive(row, at)) found = row.id
+    if (!row.hash) continue
+    const hash = hashes.get(row.hashVersion!)
+    if (!hash) ring.missed()
+    if (!hash || !sameHash(row.hash, hash) || !isLive(row, at)) continue
+    found = row.id
+    if (row.hashVersion! < newest.hashVersion) onOldHash?.(row.id, newest)
   }
   return found
 }
@@ -92,11 +99,16 @@ export function openSecret({ ring }: Pick<SecretParts, 'ring'>, clientId: string
   return ring.open(sealPurpose(clientId), sealed).toString()
 }
 
+/** Seals secrets again that were sealed under an older version of the ring. @returns how many that were */
+export function resealSecrets({ store, ring }: Pick<SecretParts, 'store' | 'ring'>): Promise<number> {
+  return store.reseal((clientId, sealed) => ring.reseal(sealPurpose(clientId), sealed))
+}
+
 function sealPurpose(clientId: string): string {
   return `client-secret\0${clientId}`
 }
 
 // The client's id is part of what is hashed: a row moved to another client opens nothing.
-function hashSecret(ring: Pick<KeyRing, 'keyedHash'>, clientId: string, secret: string): Buffer {
-  return ring.keyedHash('client-secret', `${clientId}\0${secret}`)
+function hashSecret(ring: Pick<KeyRing, 'hashes'>, clientId: string, secret: string): ReadonlyMap<number, Buffer> {
+  return ring.hashes('client-secret', `${clientId}\0${secret}`)
 }

@@ -45,7 +45,9 @@ export async function stillNeeded(
       where used_at is null and expires_at > ${now} and created_at <= ${after(0)}) as links,
     (select max(expires_at) from account_links where used_at is null and created_at <= ${after(0)}) as links_end,
     (select count(*)::int from client_secrets
-      where hash_version = ${version} and (expires_at is null or expires_at > ${now})) as secrets`.execute(db)
+      where hash is not null and hash_version = ${version} and (expires_at is null or expires_at > ${now})) as secrets`.execute(
+    db,
+  )
   const found = rows[0]!
   const needs: Omit<Need, 'version'>[] = []
   // JWTs are not stored: there may be some even where nothing else is found.

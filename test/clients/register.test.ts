@@ -232,6 +232,7 @@ describe('clients', () => {
     const use = createSecretUse({
       now: rooms.now,
       store: {
+        ...rooms.secrets.store,
         noteUses: async (uses) => {
           if (broken) throw new Error('away')
           await rooms.secrets.store.noteUses(uses)
