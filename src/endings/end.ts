@@ -1,8 +1,8 @@
 // The one log of trust that ended before its time. Everything that ends trust writes here; introspection reads it on each
 // use, so an ending is effective on every node at commit.
+import { createHash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
-import type { KeyRing } from '../secrets/key-ring.ts'
 import { LONGEST_ACCESS_TOKEN_SECONDS } from '../vocabulary/access-token.ts'
 
 /**
@@ -13,7 +13,7 @@ export type EndingKind = 'token' | 'family' | 'grant' | 'session' | 'account' | 
 
 export interface Ending {
   readonly kind: EndingKind
-  /** 16 bytes: the row key of family or grant, or the keyed handle of another thing's name */
+  /** 16 bytes: the row key of family or grant, the handle of a token's `jti`, or a digest of another thing's name */
   readonly key: Buffer
   readonly reason: string
   /** until when a token that hangs on it could still be valid by itself */
@@ -35,7 +35,7 @@ export interface Endings {
 }
 
 /** @returns the log of endings */
-export function createEndings({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRing; now: () => Date }): Endings {
+export function createEndings({ unit, now }: { unit: UnitOfWork; now: () => Date }): Endings {
   const afterLongestToken = () => new Date(now().getTime() + LONGEST_ACCESS_TOKEN_SECONDS * 1000)
   const end: Endings['end'] = async ({ kind, key, reason, expiresAt }) => {
     const db = await unit.write()
@@ -49,15 +49,14 @@ export function createEndings({ unit, ring, now }: { unit: UnitOfWork; ring: Key
   return {
     end,
 
-    endNamed: (kind, name, reason) =>
-      end({ kind, key: ring.handle(kind, name), reason, expiresAt: afterLongestToken() }),
+    endNamed: (kind, name, reason) => end({ kind, key: keyOfName(kind, name), reason, expiresAt: afterLongestToken() }),
 
     async endEpoch(kind, id, epoch, reason) {
       const db = await unit.write()
       const ending = { reason, ended_at: now(), expires_at: afterLongestToken() }
       await db
         .insertInto('endings')
-        .values({ kind, id_hash: ring.handle(kind, id), ...ending })
+        .values({ kind, id_hash: keyOfName(kind, id), ...ending })
         .onConflict((conflict) => conflict.columns(['kind', 'id_hash']).doUpdateSet(ending))
         .execute()
       await db.insertInto('ended_epochs').values({ epoch, ended_at: now() }).execute()
@@ -74,4 +73,9 @@ export function createEndings({ unit, ring, now }: { unit: UnitOfWork; ring: Key
       return found.rows[0]?.ended === true
     },
   }
+}
+
+/** Names are no secrets, and outlive the versions of the key ring: their digests have no key. */
+function keyOfName(kind: EndingKind, name: string): Buffer {
+  return createHash('sha256').update(`${kind}\0${name}`).digest().subarray(0, 16)
 }
