@@ -9,7 +9,9 @@ import type { StatusReport } from './cli/status.ts'
 import { secretForm } from './clients/client.ts'
 import { readClientFields, writeClientFields } from './clients/fields.ts'
 import { type Config, readConfig } from './config.ts'
+import { createRevokeToken } from './provider/revoke-token.ts'
 import { readResourceFields, writeResourceFields } from './resources/fields.ts'
+import { engineParts } from './server/build.ts'
 import { createLogger } from './server/log.ts'
 import { startServer } from './server/start.ts'
 import { cleanUpTry } from './tour/clean-up.ts'
@@ -103,6 +105,12 @@ function roomsForCommands(rooms: Rooms): CommandRooms {
       makeAdminLink: (actor) => link('/admin/setup', accounts.makeAdminLink(actor)),
     },
     signingKeys: { list: async () => rooms.signingKeys },
+    trust: {
+      ...rooms.withdraw,
+      token: createRevokeToken({ ...engineParts(rooms), unit }),
+      sessionsOf: rooms.sessions.sessions.listOf,
+      grantsOf: rooms.sessions.grants.listOf,
+    },
     apply: createApply({
       unit,
       resources,

@@ -19,6 +19,7 @@ import { type MigrationReport, migrateToLatest } from './db/migrate.ts'
 import { createPrimaryWatch, type PrimaryWatch } from './db/primary.ts'
 import { createUnitOfWork, type UnitOfWork } from './db/unit-of-work.ts'
 import { createEndings } from './endings/end.ts'
+import { createWithdraw } from './endings/withdraw.ts'
 import { createCookieSigner } from './http/cookie-signer.ts'
 import { currentRequestId } from './http/request-id.ts'
 import { type EmbeddedDatabase, launchPostgres } from './postgres/launch.ts'
@@ -32,7 +33,7 @@ import { createRekey } from './secrets/rekey.ts'
 import { readRow } from './secrets/ring-row.ts'
 import { writeSecretFile } from './secrets/secret-file.ts'
 import { createConsents } from './sessions/consents.ts'
-import { createGrants } from './sessions/grants.ts'
+import { createGrants, grantKey } from './sessions/grants.ts'
 import { createInteractions } from './sessions/interactions.ts'
 import { createSessions } from './sessions/sessions.ts'
 import { ensureSigningKeys } from './signing-keys/ensure.ts'
@@ -218,6 +219,17 @@ export async function buildRooms({ config, db, log, live }: RoomParts) {
     sleep,
   })
 
+  const consents = createConsents({ unit, now })
+  const withdraw = createWithdraw({
+    unit,
+    audit,
+    endNamed: endings.endNamed,
+    endSession: sessions.endByUid,
+    endGrant: async (id, reason) => (await grants.destroy(id)) && revoke.grant(grantKey(id), reason),
+    grantsOf: grants.listOf,
+    forgetConsent: consents.forget,
+  })
+
   return {
     config,
     log,
@@ -261,12 +273,13 @@ export async function buildRooms({ config, db, log, live }: RoomParts) {
       findResource: cachedFor({ unit, live }, 'resources', resourceStore.find),
     },
     accounts,
+    withdraw,
     signingKeys,
     sessions: {
       sessions,
       grants,
       interactions: createInteractions({ unit, ring, now }),
-      consents: createConsents({ unit, now }),
+      consents,
     },
     tokens: {
       codes: createCodes({ unit, ring, now }),

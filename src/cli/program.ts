@@ -10,6 +10,7 @@ import { addMigrateCommand, type Migrate } from './migrate.ts'
 import type { Output } from './output.ts'
 import { addRekeyCommand, type WithRekey } from './rekey.ts'
 import { addResourceCommands } from './resource.ts'
+import { addRevokeCommand } from './revoke.ts'
 import type { WithRooms } from './rooms.ts'
 import { addStartCommand, type Start } from './start.ts'
 import { addStatusCommand, type StatusReport } from './status.ts'
@@ -52,7 +53,9 @@ const SECRET_OPTION = /^--(?:client-|new-)?(?:secret|password|token|key)(?:=|$)/
 async function runCommand(parts: ProgramParts, args: readonly string[]): Promise<void> {
   const { output } = parts
   const json = args.includes('--json')
-  if (args.some((arg) => SECRET_OPTION.test(arg))) throw secretInArgv()
+  // `revoke --token` says of what kind the secret is that comes by standard input.
+  const withoutKind = args[0] === 'revoke' ? args.filter((arg) => arg !== '--token') : args
+  if (withoutKind.some((arg) => SECRET_OPTION.test(arg))) throw secretInArgv()
   if (args.includes('--version') || args.includes('-V')) {
     output.out(json ? `${JSON.stringify({ version: parts.version })}\n` : `${parts.version}\n`)
     return
@@ -78,6 +81,7 @@ async function runCommand(parts: ProgramParts, args: readonly string[]): Promise
   addUserCommands(program, parts)
   addKeysCommands(program, parts)
   addRekeyCommand(program, parts)
+  addRevokeCommand(program, parts)
   addTryCommands(program, parts)
   try {
     await program.parseAsync(args, { from: 'user' })

@@ -4,8 +4,11 @@ import type { Apply } from '../apply/execute.ts'
 import type { ClientRegister } from '../clients/register.ts'
 import type { ClientSecretRow } from '../clients/secret-store.ts'
 import type { ClientStore } from '../clients/store.ts'
+import type { Withdraw } from '../endings/withdraw.ts'
 import type { ResourceRegister } from '../resources/register.ts'
 import type { ResourceStore } from '../resources/store.ts'
+import type { Grant } from '../sessions/grants.ts'
+import type { SessionFacts } from '../sessions/sessions.ts'
 
 /** A URL that works once. */
 export interface OneTimeLink {
@@ -26,12 +29,20 @@ export interface Rooms {
     add(fields: { email: string; name?: string }, actor: string): Promise<Account | undefined>
     disable(id: string, actor: string): Promise<boolean>
     enable(id: string, actor: string): Promise<boolean>
+    revoke(id: string, actor: string): Promise<boolean>
     /** @returns why the password is refused, as a sentence for its owner, or undefined when it is set */
     setPassword(id: string, password: string, actor: string): Promise<string | undefined>
     makeSetPasswordLink(id: string, actor: string): Promise<OneTimeLink>
     makeAdminLink(actor: string): Promise<OneTimeLink>
   }
   readonly signingKeys: { list(): Promise<readonly { kid: string; alg: string; createdAt: Date }[]> }
+  /** ends trust by name */
+  readonly trust: Withdraw & {
+    /** @returns what was ended; undefined for what is no token of ours, or over already */
+    token(text: string, actor: string): Promise<string | undefined>
+    sessionsOf(accountId: string): Promise<readonly SessionFacts[]>
+    grantsOf(accountId: string): Promise<readonly Grant[]>
+  }
   readonly apply: Apply
   readonly now: () => Date
 }

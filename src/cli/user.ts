@@ -3,6 +3,8 @@ import type { Command } from 'commander'
 import type { Account } from '../accounts/account.ts'
 import { isEmail } from '../accounts/email.ts'
 import { readUserFields } from '../apply/user-fields.ts'
+import type { Grant } from '../sessions/grants.ts'
+import type { SessionFacts } from '../sessions/sessions.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import { answer, examples, fieldsFault, GATEHOUSE, OPERATOR, readSecret, unknownFault } from './command.ts'
 import type { Output } from './output.ts'
@@ -55,13 +57,16 @@ export function addUserCommands(
 
   group
     .command('show')
-    .description('show a user')
+    .description('show a user, with the sessions and grants that are open')
     .argument('<email>', 'what the person logs in with')
     .addHelpText('after', examples('user show ada@example.com'))
     .action((email: string, _options: object, command: Command) =>
       withRooms(async (rooms) => {
         const account = await findUser(rooms, email)
-        answer(output, command, describe(account), showText(account))
+        const sessions = await rooms.trust.sessionsOf(account.id)
+        const grants = await rooms.trust.grantsOf(account.id)
+        const open = { sessions: sessions.map(describeSession), grants: grants.map(describeGrant) }
+        answer(output, command, { ...describe(account), ...open }, showText(account) + openText(sessions, grants))
       }),
     )
 
@@ -149,6 +154,31 @@ function describe(account: Account): Record<string, unknown> {
     disabled: account.disabledAt !== undefined,
     created_at: account.createdAt,
   }
+}
+
+function describeSession({ uid, signedInAt, expiresAt, clients }: SessionFacts): Record<string, unknown> {
+  return { id: uid, signed_in_at: signedInAt, expires_at: expiresAt, clients }
+}
+
+function describeGrant({ id, clientId, expiresAt }: Grant): Record<string, unknown> {
+  return { id, client_id: clientId, expires_at: expiresAt }
+}
+
+function openText(sessions: readonly SessionFacts[], grants: readonly Grant[]): string {
+  const time = (at: Date | undefined) => (at ? formatTime(at) : '')
+  const lists = [
+    sessions.length > 0 &&
+      formatTable(
+        ['SESSION', 'SIGNED IN', 'ENDS', 'CLIENTS'],
+        sessions.map((one) => [one.uid, time(one.signedInAt), time(one.expiresAt), one.clients.join(' ')]),
+      ),
+    grants.length > 0 &&
+      formatTable(
+        ['GRANT', 'CLIENT', 'ENDS'],
+        grants.map((one) => [one.id, one.clientId, time(one.expiresAt)]),
+      ),
+  ]
+  return lists.flatMap((list) => (list ? [`\n${list}`] : [])).join('')
 }
 
 function state(account: Account): string {

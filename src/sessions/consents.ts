@@ -11,6 +11,8 @@ export interface AllowedScopes {
 
 export interface Consents {
   find(accountId: string, clientId: string): Promise<AllowedScopes | undefined>
+  /** Forgets a decision. @returns false when there was none */
+  forget(accountId: string, clientId: string): Promise<boolean>
   /** Adds to what is remembered; nothing is forgotten. */
   remember(accountId: string, clientId: string, allowed: AllowedScopes): Promise<void>
 }
@@ -29,6 +31,12 @@ export function createConsents({ unit, now }: { unit: UnitOfWork; now: () => Dat
   }
   return {
     find,
+
+    async forget(accountId, clientId) {
+      const db = await unit.write()
+      const mine = db.deleteFrom('consents').where('account_id', '=', accountId).where('client_id', '=', clientId)
+      return (await mine.executeTakeFirst()).numDeletedRows === 1n
+    },
 
     async remember(accountId, clientId, allowed) {
       await unit.run(async () => {

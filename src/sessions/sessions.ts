@@ -4,7 +4,26 @@ import { sql } from 'kysely'
 import type { Db, UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 
+interface Authorization {
+  readonly grantId?: string
+  readonly persistsLogout?: boolean
+}
+
 export type SessionPayload = Record<string, unknown> & { uid: string; accountId?: string }
+
+export interface EndedSession {
+  readonly accountId?: string
+  /** grants that end with it: those of clients that do not stay connected */
+  readonly grants: readonly string[]
+}
+
+export interface SessionFacts {
+  readonly uid: string
+  readonly signedInAt?: Date
+  readonly expiresAt: Date
+  /** ids of the clients that were authorized in it */
+  readonly clients: readonly string[]
+}
 
 export interface Sessions {
   /** Saves a session under a value. @returns false when it was ended since it was read; then it stays so */
@@ -16,6 +35,10 @@ export interface Sessions {
   destroy(id: string): Promise<void>
   /** Ends the session under all its values, as at sign-out. */
   end(id: string): Promise<void>
+  /** Ends a session by its name. @returns what ended with it; undefined when there is no such session */
+  endByUid(uid: string): Promise<EndedSession | undefined>
+  /** @returns the live sessions of an account, the newest first */
+  listOf(accountId: string): Promise<readonly SessionFacts[]>
   /** Ends every session of an account, and every sign-in on its way to becoming one. */
   endAll(accountId: string): Promise<void>
 }
@@ -45,6 +68,12 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
           eb.and([eb('accounts.id', 'is not', null), eb('accounts.disabled_at', 'is', null)]),
         ]),
       )
+  }
+
+  const findByUid: Sessions['findByUid'] = async (uid) => {
+    const query = (await live()).select('sessions.payload').where('uid', '=', uid)
+    const rows = await query.orderBy('sessions.expires_at').execute()
+    return merge(rows, rows.at(-1))
   }
 
   const change = (id: string, work: (db: Db, uid: string) => Promise<unknown>) =>
@@ -97,14 +126,36 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
       )
     },
 
-    async findByUid(uid) {
-      const query = (await live()).select('sessions.payload').where('uid', '=', uid)
-      const rows = await query.orderBy('sessions.expires_at').execute()
-      return merge(rows, rows.at(-1))
-    },
+    findByUid,
 
     destroy: (id) => change(id, (db) => db.deleteFrom('sessions').where('id_hash', '=', key(id)).execute()),
     end: (id) => change(id, (db, uid) => db.updateTable('sessions').set(EMPTIED).where('uid', '=', uid).execute()),
+
+    endByUid: (uid) =>
+      unit.run(async () => {
+        const db = await unit.write()
+        await lock(db, uid)
+        const session = await findByUid(uid)
+        if (!session) return undefined
+        await db.updateTable('sessions').set(EMPTIED).where('uid', '=', uid).execute()
+        const entries = Object.values((session.authorizations ?? {}) as Record<string, Authorization>)
+        const grants = entries.flatMap(({ grantId, persistsLogout }) => (grantId && !persistsLogout ? [grantId] : []))
+        return { accountId: session.accountId, grants }
+      }),
+
+    async listOf(accountId) {
+      const query = (await live()).select(['uid', 'sessions.expires_at', 'payload']).where('account_id', '=', accountId)
+      const rows = await query.distinctOn('uid').orderBy('uid').orderBy('sessions.expires_at', 'desc').execute()
+      return rows.map(({ uid, expires_at, payload }) => {
+        const { loginTs, authorizations } = payload as { loginTs?: number; authorizations?: object }
+        return {
+          uid,
+          ...(loginTs !== undefined && { signedInAt: new Date(loginTs * 1000) }),
+          expiresAt: expires_at,
+          clients: Object.keys(authorizations ?? {}).sort(),
+        }
+      })
+    },
 
     endAll: (accountId) =>
       unit.run(async () => {

@@ -13,11 +13,15 @@ import { verifySecret } from '../../src/clients/secrets.ts'
 import { createClientStore } from '../../src/clients/store.ts'
 import { connect } from '../../src/db/connect.ts'
 import { createUnitOfWork, type UnitOfWork } from '../../src/db/unit-of-work.ts'
+import { createWithdraw } from '../../src/endings/withdraw.ts'
 import { readResourceFields, writeResourceFields } from '../../src/resources/fields.ts'
 import { createResourceRegister } from '../../src/resources/register.ts'
 import { createResourceStore } from '../../src/resources/store.ts'
 import { createKeyRing } from '../../src/secrets/key-ring.ts'
 import { makeRingKeys } from '../../src/secrets/ring-keys.ts'
+import { createConsents } from '../../src/sessions/consents.ts'
+import { createGrants } from '../../src/sessions/grants.ts'
+import { createSessions } from '../../src/sessions/sessions.ts'
 import { ensureSigningKeys } from '../../src/signing-keys/ensure.ts'
 import { createSigningKeyStore } from '../../src/signing-keys/store.ts'
 import type { TestDatabase } from './database.ts'
@@ -40,6 +44,8 @@ export async function createOperatorRooms(
   const clientStore = createClientStore({ unit, now })
   const secrets = { store: createClientSecretStore({ unit }), ring, now }
   const resourceStore = createResourceStore({ unit, now })
+  const sessions = createSessions({ unit, ring, now })
+  const grants = createGrants({ unit, now })
   const keyStore = createSigningKeyStore({ unit, ring })
   const accounts = createAccounts({ unit, ring, audit, now, noteEnd: async () => undefined })
   const clients = {
@@ -68,6 +74,20 @@ export async function createOperatorRooms(
     resources,
     accounts: people,
     signingKeys: { list: () => ensureSigningKeys({ unit, store: keyStore, now }) },
+    trust: {
+      ...createWithdraw({
+        unit,
+        audit,
+        endNamed: async () => true,
+        endSession: sessions.endByUid,
+        endGrant: grants.destroy,
+        grantsOf: grants.listOf,
+        forgetConsent: createConsents({ unit, now }).forget,
+      }),
+      token: () => Promise.reject(new Error('tokens need a server')),
+      sessionsOf: sessions.listOf,
+      grantsOf: grants.listOf,
+    },
     apply: createApply({
       unit: applyUnit(unit),
       clients,

@@ -1,0 +1,108 @@
+// revoke: ends trust at once, by the name of what is to end.
+import type { Command } from 'commander'
+import { OperatorFault } from '../vocabulary/fault.ts'
+import { answer, examples, GATEHOUSE, OPERATOR, readSecret, unknownFault } from './command.ts'
+import type { Output } from './output.ts'
+import type { Rooms, WithRooms } from './rooms.ts'
+import { secretInArgv } from './user.ts'
+
+interface Options {
+  readonly user?: string
+  readonly client?: string
+  readonly grant?: string
+  readonly session?: string
+  readonly token?: boolean
+  readonly stdin?: boolean
+}
+
+const EFFECT = 'Effective now on every node; an API that does not ask stops within the life of its access tokens.'
+
+/** Adds the `revoke` command. */
+export function addRevokeCommand(
+  program: Command,
+  { withRooms, output }: { withRooms: WithRooms; output: Output },
+): void {
+  program
+    .command('revoke')
+    .description('end sessions, grants and tokens at once; whoever it was may begin anew, unless disabled')
+    .option('--user <email>', 'all that a person has open; with --client, what the person allowed that app')
+    .option('--client <id>', 'all that a client holds')
+    .option('--grant <id>', 'one grant; "user show" lists them')
+    .option('--session <id>', 'one login session; "user show" lists them')
+    .option('--token', 'one token or code, from a prompt or standard input; a refresh token ends its family')
+    .option('--stdin', 'read the token from standard input')
+    // Let through, so that a token among the arguments gets its own answer.
+    .allowExcessArguments()
+    .addHelpText(
+      'after',
+      examples(
+        'revoke --user ada@example.com',
+        'revoke --user ada@example.com --client shop',
+        'revoke --token --stdin < token.txt',
+      ),
+    )
+    .action(async (options: Options, command: Command) => {
+      if (command.args.length > 0) throw secretInArgv()
+      checkChoice(options)
+      const token = options.token ? await readSecret(output, 'Token: ', options.stdin) : undefined
+      await withRooms(async (rooms) => {
+        const revoked = await revoke(rooms, options, token)
+        answer(output, command, { revoked }, `${capitalize(revoked)} is over. ${EFFECT}\n`)
+      })
+    })
+}
+
+function checkChoice({ user, client, grant, session, token }: Options): void {
+  const chosen = [user ?? client, grant, session, token].filter((one) => one !== undefined).length
+  if (chosen === 1) return
+  throw new OperatorFault(
+    chosen === 0 ? 'Say what is to end.' : 'These cannot be combined.',
+    'Give one of --user, --client, --grant, --session, --token, or --user with --client. Nothing was changed.',
+    { exitCode: 2 },
+  )
+}
+
+/** @returns what was ended, in words */
+async function revoke(rooms: Rooms, options: Options, token: string | undefined): Promise<string> {
+  const { user, client, grant, session } = options
+  if (client !== undefined && !(await rooms.clients.find(client))) {
+    const known = (await rooms.clients.list()).map(({ id }) => id)
+    throw unknownFault('client', client, known)
+  }
+  if (user !== undefined) {
+    const account = await rooms.accounts.findByEmail(user)
+    if (!account) {
+      const known = (await rooms.accounts.list()).map(({ email }) => email)
+      throw unknownFault('user', user, known)
+    }
+    if (client === undefined) {
+      await rooms.accounts.revoke(account.id, OPERATOR)
+      return `all that ${account.email} had open`
+    }
+    if (await rooms.trust.consent(account.id, client, OPERATOR)) return `what ${account.email} allowed ${client}`
+    throw nothing(`${account.email} has not allowed ${client} anything.`)
+  }
+  if (client !== undefined) {
+    await rooms.clients.revoke(client, OPERATOR)
+    return `all that ${client} held`
+  }
+  if (grant !== undefined) {
+    if (await rooms.trust.grant(grant, OPERATOR)) return 'the grant'
+    throw nothing('There is no such grant, or it is over.')
+  }
+  if (session !== undefined) {
+    if (await rooms.trust.session(session, OPERATOR)) return 'the session'
+    throw nothing('There is no such session, or it is over.')
+  }
+  const ended = await rooms.trust.token(token!, OPERATOR)
+  if (ended) return `the ${ended}`
+  throw nothing('This is no token of this server, or it is over already.')
+}
+
+function nothing(what: string): OperatorFault {
+  return new OperatorFault(what, `"${GATEHOUSE} user show EMAIL" lists sessions and grants. Nothing was changed.`)
+}
+
+function capitalize(text: string): string {
+  return text[0]!.toUpperCase() + text.slice(1)
+}
