@@ -127,7 +127,7 @@ describe('production needs no devDependency', () => {
 })
 
 describe('package.json and its lock', () => {
-  it('every version is exact', () => {
+  it('S-217 every version is exact', () => {
     const { dependencies, devDependencies, optionalDependencies } = manifest
     const versions = Object.entries<string>({ ...dependencies, ...devDependencies, ...optionalDependencies })
     expect(versions.filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))).toEqual([])
@@ -141,7 +141,7 @@ describe('package.json and its lock', () => {
     expect(missing).toEqual([])
   })
 
-  it('everything that production installs is pinned by a hash, and the lock names no host', () => {
+  it('S-217 everything that production installs is pinned by a hash, and the lock names no host', () => {
     const production = Object.entries(lock.packages).filter(([path, { dev }]) => path !== '' && !dev)
     expect(production.length).toBeGreaterThan(50)
     expect(production.filter(([, { integrity }]) => !integrity?.startsWith('sha512-')).map(([path]) => path)).toEqual(
@@ -150,9 +150,23 @@ describe('package.json and its lock', () => {
     expect(read('package-lock.json')).not.toContain('"resolved"')
   })
 
-  it('no install script runs, here and in the image', () => {
+  it('S-217 no install script runs, here and in the image', () => {
     expect(read('.npmrc').split('\n')).toContain('ignore-scripts=true')
     expect(Object.keys(manifest.scripts).filter((name) => /^(pre|post)?(install|prepare)$/.test(name))).toEqual([])
+  })
+
+  // The releases that mended what is known of the engine, the framework and the signatures (SECURITY section 6).
+  it.each([
+    ['oidc-provider', '9.11.4'],
+    ['koa', '3.1.2'],
+    ['jose', '4.15.6'],
+  ])('S-217 %s is not older than %s, wherever it is installed', (name, floor) => {
+    const installed = Object.entries(lock.packages).filter(([path]) => path.endsWith(`node_modules/${name}`))
+    expect(installed.length).toBeGreaterThan(0)
+    for (const [path, { version }] of installed) {
+      const order = version!.localeCompare(floor, 'en', { numeric: true })
+      expect([path, version, order >= 0]).toEqual([path, version, true])
+    }
   })
 
   it('a package holds what the image holds, and the documents', async () => {
