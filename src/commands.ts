@@ -14,6 +14,7 @@ import { readResourceFields, writeResourceFields } from './resources/fields.ts'
 import { engineParts } from './server/build.ts'
 import { createLogger } from './server/log.ts'
 import { startServer } from './server/start.ts'
+import { nextStep } from './signing-keys/next-step.ts'
 import { cleanUpTry } from './tour/clean-up.ts'
 import { tryLogin } from './tour/login.ts'
 import { tryM2m } from './tour/m2m.ts'
@@ -104,7 +105,7 @@ function roomsForCommands(rooms: Rooms): CommandRooms {
       makeSetPasswordLink,
       makeAdminLink: (actor) => link('/admin/setup', accounts.makeAdminLink(actor)),
     },
-    signingKeys: { list: async () => rooms.signingKeys },
+    signingKeys: commandKeys(rooms.signingKeys),
     trust: {
       ...rooms.withdraw,
       token: createRevokeToken({ ...engineParts(rooms), unit }),
@@ -127,6 +128,17 @@ function roomsForCommands(rooms: Rooms): CommandRooms {
   }
 }
 
+function commandKeys({ records, rotation, times }: Rooms['signingKeys']): CommandRooms['signingKeys'] {
+  return {
+    async list() {
+      const keys = await records()
+      return keys.map((key) => ({ ...key, next: nextStep(key, keys, times) }))
+    },
+    rotate: rotation.rotate,
+    retire: rotation.retire,
+  }
+}
+
 async function describeStatus({ place, embedded }: OpenDatabase, rooms: Rooms, config: Config): Promise<StatusReport> {
   const running = await fetch(`${config.issuer}/readyz`, { signal: AbortSignal.timeout(2000) }).then(
     (answer) => answer.ok,
@@ -141,7 +153,10 @@ async function describeStatus({ place, embedded }: OpenDatabase, rooms: Rooms, c
     clients: (await rooms.clients.list()).length,
     resources: (await rooms.resources.list()).length,
     users: (await rooms.accounts.list()).length,
-    signing_keys: rooms.signingKeys.map(({ alg, kid }) => `${alg} ${kid}`),
+    signing_keys: rooms.signingKeys
+      .held()
+      .filter(({ state }) => state === 'active')
+      .map(({ alg, kid }) => `${alg} ${kid}`),
     administrator: await rooms.accounts.hasAdmin(),
   }
 }

@@ -23,7 +23,7 @@ import { createWithdraw } from './endings/withdraw.ts'
 import { createCookieSigner } from './http/cookie-signer.ts'
 import { currentRequestId } from './http/request-id.ts'
 import { type EmbeddedDatabase, launchPostgres } from './postgres/launch.ts'
-import { LIFETIMES } from './provider/parts.ts'
+import { CLOCK_TOLERANCE, ID_TOKEN_ALGORITHM, LIFETIMES } from './provider/parts.ts'
 import { createResourceRegister } from './resources/register.ts'
 import { createResourceStore } from './resources/store.ts'
 import { followRing } from './secrets/follow-ring.ts'
@@ -37,12 +37,16 @@ import { createGrants, grantKey } from './sessions/grants.ts'
 import { createInteractions } from './sessions/interactions.ts'
 import { createSessions } from './sessions/sessions.ts'
 import { ensureSigningKeys } from './signing-keys/ensure.ts'
+import { holdKeys } from './signing-keys/held.ts'
+import { createKeyRotation } from './signing-keys/rotate.ts'
 import { createSigningKeyStore } from './signing-keys/store.ts'
+import { deriveKeyTimes, type KeyTimes } from './signing-keys/times.ts'
 import { createAccessTokens } from './tokens/access-tokens.ts'
 import { createCodes } from './tokens/codes.ts'
 import { createFamilies } from './tokens/families.ts'
 import { createReplays } from './tokens/replay.ts'
 import { createRevoke } from './tokens/revoke.ts'
+import { KEY_AGES } from './verifier/remote-key-set.ts'
 import { LONGEST_ACCESS_TOKEN_SECONDS } from './vocabulary/access-token.ts'
 import type { RouteMap } from './vocabulary/route-map.ts'
 
@@ -50,6 +54,17 @@ import type { RouteMap } from './vocabulary/route-map.ts'
 export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
 
 const now = () => new Date()
+
+/** When signing keys take their steps. An experiment hands in others. */
+export const KEY_TIMES = deriveKeyTimes({
+  jwksCache: LIFETIMES.jwksCache,
+  refetch: Math.max(KEY_AGES.pause, KEY_AGES.absent) / 1000,
+  clockTolerance: CLOCK_TOLERANCE,
+  // An ID token comes back as a hint at sign-out, as long as its session lives.
+  longestUse: Math.max(LONGEST_ACCESS_TOKEN_SECONDS, LIFETIMES.idToken, LIFETIMES.sessionAbsolute),
+  period: 90 * 24 * 60 * 60,
+  look: 60,
+})
 
 /** `db` is what requests and commands use. */
 export interface OpenDatabase extends Connected {
@@ -140,12 +155,14 @@ export interface RoomParts {
   readonly log: Logger
   /** a server's; a command keeps nothing in memory */
   readonly live?: Live
+  /** others than ours are for experiments */
+  readonly keyTimes?: KeyTimes
 }
 
 /**
  * @throws OperatorFault when GATEHOUSE_SECRET does not open the key ring of this database
  */
-export async function buildRooms({ config, db, log, live }: RoomParts) {
+export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }: RoomParts) {
   const unit = createUnitOfWork(db)
   const ringSecrets = () => readSecrets(config)
   const opened = await openKeyRing({ db, secrets: ringSecrets, makeSecret: () => makeSecret(config), now })
@@ -200,7 +217,28 @@ export async function buildRooms({ config, db, log, live }: RoomParts) {
     },
   })
   const keyStore = createSigningKeyStore({ unit, ring })
-  const signingKeys = await ensureSigningKeys({ unit, store: keyStore, now })
+  await ensureSigningKeys({ unit, store: keyStore, audit, now })
+  const heldKeys = await holdKeys(
+    {
+      // Sealed under the ring as it is now.
+      store: { ...keyStore, list: () => refreshRing().then(keyStore.list) },
+      version: () => live?.version('signing-keys'),
+      onChange: (listener) => void live?.onChange('signing-keys', listener),
+    },
+    (error) => log.warn({ err: error }, 'signing keys could not be read'),
+  )
+  const rotation = createKeyRotation({
+    unit,
+    store: keyStore,
+    audit,
+    now,
+    times: keyTimes,
+    algorithmsInUse: async () => {
+      const jwts = (await resourceStore.list()).filter(({ format }) => format === 'jwt')
+      return new Set([ID_TOKEN_ALGORITHM, ...jwts.map(({ sign }) => sign)])
+    },
+    endKey: (kid) => endings.endNamed('key', kid, 'key-compromised'),
+  })
   const secretsAtHand = cachedFor({ unit, live }, 'clients', secrets.store.list)
 
   const rekey = createRekey({
@@ -274,7 +312,7 @@ export async function buildRooms({ config, db, log, live }: RoomParts) {
     },
     accounts,
     withdraw,
-    signingKeys,
+    signingKeys: { ...heldKeys, records: keyStore.records, rotation, times: keyTimes },
     sessions: {
       sessions,
       grants,

@@ -39,15 +39,21 @@ export const AUDIT_KINDS = [
   'family.ended',
   'token.issued',
   'token.revoked',
+  'key.published',
+  'key.activated',
+  'key.retired',
+  'key.removed',
+  'key.compromised',
 ] as const
 
 export type AuditKind = (typeof AUDIT_KINDS)[number]
 
 export interface AuditEntry {
   readonly kind: AuditKind
-  /** who acted: an account id, `client:<id>`, `operator` for the command line, or `anonymous` */
+  /** who acted: an account id, `client:<id>`, `operator` for the command line, `server` for what is done on
+   *  schedule, or `anonymous` */
   readonly actor: string
-  /** what it happened to: the id of an account, client, resource, grant or family, or a version of the key ring */
+  /** what it happened to: the id of an account, client, resource, grant, family or signing key, or a version of the key ring */
   readonly subject?: string
   /** before and after, reason; never a secret, code, token or password */
   readonly detail?: Readonly<Record<string, unknown>>

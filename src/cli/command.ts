@@ -44,11 +44,12 @@ export async function confirm(output: Output, question: string, yes: boolean | u
 /**
  * @param what a word for the kind of thing: client, resource, user
  * @param known the ids that there are
+ * @param group the commands about such things
  */
-export function unknownFault(what: string, id: string, known: readonly string[]): OperatorFault {
+export function unknownFault(what: string, id: string, known: readonly string[], group = what): OperatorFault {
   return new OperatorFault(
     `There is no ${what} ${JSON.stringify(id)}${didYouMean(id, known) || '.'}`,
-    `"${GATEHOUSE} ${what} list" shows those that there are.`,
+    `"${GATEHOUSE} ${group} list" shows those that there are.`,
   )
 }
 

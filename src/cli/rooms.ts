@@ -9,12 +9,18 @@ import type { ResourceRegister } from '../resources/register.ts'
 import type { ResourceStore } from '../resources/store.ts'
 import type { Grant } from '../sessions/grants.ts'
 import type { SessionFacts } from '../sessions/sessions.ts'
+import type { KeyRecord } from '../signing-keys/key.ts'
+import type { NextStep } from '../signing-keys/next-step.ts'
+import type { KeyRotation } from '../signing-keys/rotate.ts'
 
 /** A URL that works once. */
 export interface OneTimeLink {
   readonly url: string
   readonly expiresAt: Date
 }
+
+/** A signing key without its private part, and what the schedule does with it next. */
+export type ListedKey = KeyRecord & { readonly next?: NextStep }
 
 export interface Rooms {
   readonly clients: Pick<ClientStore, 'find' | 'list'> &
@@ -35,7 +41,7 @@ export interface Rooms {
     makeSetPasswordLink(id: string, actor: string): Promise<OneTimeLink>
     makeAdminLink(actor: string): Promise<OneTimeLink>
   }
-  readonly signingKeys: { list(): Promise<readonly { kid: string; alg: string; createdAt: Date }[]> }
+  readonly signingKeys: { list(): Promise<readonly ListedKey[]> } & Pick<KeyRotation, 'rotate' | 'retire'>
   /** ends trust by name */
   readonly trust: Withdraw & {
     /** @returns what was ended; undefined for what is no token of ours, or over already */

@@ -25,9 +25,12 @@ export function formatFacts(facts: readonly (readonly [name: string, value: unkn
     .join('')
 }
 
-/** @returns a time as both people and programs read it: `2026-01-31 09:30 UTC` */
-export function formatTime(time: Date): string {
-  return `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`
+/** @returns a time as both people and programs read it: `2026-01-31 09:30 UTC`, or with seconds */
+export function formatTime(time: Date, seconds = false): string {
+  return `${time
+    .toISOString()
+    .slice(0, seconds ? 19 : 16)
+    .replace('T', ' ')} UTC`
 }
 
 function width(cell: string): number {

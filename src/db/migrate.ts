@@ -8,6 +8,7 @@ import * as sessionsAndGrants from '../../migrations/0004-sessions-and-grants.ts
 import * as tokens from '../../migrations/0005-tokens.ts'
 import * as endingsAndAudit from '../../migrations/0006-endings-and-audit.ts'
 import * as versions from '../../migrations/0007-versions.ts'
+import * as signingKeyStates from '../../migrations/0008-signing-key-states.ts'
 import * as clientSecrets from '../../migrations/0009-client-secrets.ts'
 import * as epochs from '../../migrations/0012-epochs.ts'
 import * as ringVersions from '../../migrations/0015-ring-versions.ts'
@@ -27,6 +28,7 @@ const MIGRATIONS: Record<string, OurMigration> = {
   '0005-tokens': tokens,
   '0006-endings-and-audit': endingsAndAudit,
   '0007-versions': versions,
+  '0008-signing-key-states': signingKeyStates,
   '0009-client-secrets': clientSecrets,
   '0012-epochs': epochs,
   '0015-ring-versions': ringVersions,

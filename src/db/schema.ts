@@ -21,10 +21,15 @@ export interface KeyRingTable {
 export interface SigningKeysTable {
   kid: string
   alg: string
-  state: 'active'
+  state: 'next' | 'active' | 'retiring' | 'gone'
   public_jwk: Json
-  private_sealed: Buffer
+  /** null once the key is gone */
+  private_sealed: Buffer | null
   created_at: Timestamp
+  published_at: MaybeTimestamp
+  activated_at: MaybeTimestamp
+  retired_at: MaybeTimestamp
+  gone_at: MaybeTimestamp
 }
 
 export interface AccountsTable {

@@ -76,6 +76,6 @@ export function createEndings({ unit, now }: { unit: UnitOfWork; now: () => Date
 }
 
 /** Names are no secrets, and outlive the versions of the key ring: their digests have no key. */
-function keyOfName(kind: EndingKind, name: string): Buffer {
+export function keyOfName(kind: EndingKind, name: string): Buffer {
   return createHash('sha256').update(`${kind}\0${name}`).digest().subarray(0, 16)
 }

@@ -34,7 +34,7 @@ export function jwtEndpoints(jwts: OwnJwts, { audit }: Pick<ProviderParts, 'audi
   }
 }
 
-function answer({ gid, fid, epoch, ...claims }: OwnClaims): object {
+function answer({ gid, fid, epoch, kid, ...claims }: OwnClaims): object {
   return { active: true, token_type: 'Bearer', ...claims }
 }
 

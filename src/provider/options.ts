@@ -11,7 +11,7 @@ import { createLoadGrant } from './grant.ts'
 import { introspectionPolicy } from './introspection-policy.ts'
 import { createTokenClaims } from './jwt-claims.ts'
 import { renderError, showSignedOut, showSignOut } from './pages.ts'
-import { CLOCK_TOLERANCE, LIFETIMES, type ProviderParts } from './parts.ts'
+import { CLOCK_TOLERANCE, ID_TOKEN_ALGORITHM, LIFETIMES, type ProviderParts } from './parts.ts'
 import {
   createRotateRefreshToken,
   expiresWithSession,
@@ -25,10 +25,9 @@ import { createDefaultResource, createResourceServerInfo } from './resource-serv
 export function engineOptions(parts: ProviderParts): Configuration {
   const { now } = parts
   const secure = parts.issuer.startsWith('https:')
-  const ecFirst = [...parts.signingKeys].sort((a, b) => a.alg.localeCompare(b.alg))
   return {
     adapter: createAdapterFactory(parts),
-    jwks: { keys: ecFirst.map((key) => key.privateJwk) } as JWKS,
+    jwks: { keys: parts.signingKeys.map((key) => key.privateJwk) } as JWKS,
     findAccount: createFindAccount(parts),
     loadExistingGrant: createLoadGrant(parts),
     routes: {
@@ -49,10 +48,10 @@ export function engineOptions(parts: ProviderParts): Configuration {
     extraParams: { code_challenge: checkChallenge },
     clientAuthMethods: [...AUTH_METHODS],
     assertJwtClientAuthClaimsAndHeader: createAssertionPolicy(parts),
-    clientDefaults: { id_token_signed_response_alg: 'RS256' },
+    clientDefaults: { id_token_signed_response_alg: ID_TOKEN_ALGORITHM },
     enabledJWA: {
       clientAuthSigningAlgValues: ['ES256', 'RS256', 'PS256', 'EdDSA', 'HS256'],
-      idTokenSigningAlgValues: ['RS256'],
+      idTokenSigningAlgValues: [ID_TOKEN_ALGORITHM],
     },
     extraClientMetadata: { properties: ['gatehouse'] },
     ...(parts.privateAddresses && { fetch: fetchAnywhere }),

@@ -1,4 +1,5 @@
 // Our own JWT access tokens, coming back: verified like everywhere else, then checked against everything that may have ended.
+import { keyOfName } from '../endings/end.ts'
 import { grantId } from '../sessions/grants.ts'
 import { jwtKey } from '../tokens/revoke.ts'
 import { createAccessTokenVerifier } from '../verifier/access-token.ts'
@@ -6,8 +7,16 @@ import { createKeySet } from '../verifier/key-set.ts'
 import type { AccessTokenClaims } from '../vocabulary/access-token.ts'
 import type { ProviderParts } from './parts.ts'
 
-/** `gid` and `fid` are the handles of grant and refresh family; `epoch` is that of a client which got the token for itself. */
-export type OwnClaims = AccessTokenClaims & { readonly gid?: string; readonly fid?: string; readonly epoch?: string }
+/**
+ * `gid` and `fid` are the handles of grant and refresh family; `epoch` is that of a client which got the token for itself.
+ * `kid` is no claim, but the key that the token was verified with.
+ */
+export type OwnClaims = AccessTokenClaims & {
+  readonly gid?: string
+  readonly fid?: string
+  readonly epoch?: string
+  readonly kid?: string
+}
 
 export interface OwnJwts {
   /** @returns the claims of a JWT access token that we signed and that has not expired, else undefined */
@@ -29,11 +38,15 @@ export function createOwnJwts(parts: ProviderParts): OwnJwts {
   return {
     async verify(token) {
       const verdict = await verify(token)
-      return verdict.ok ? (verdict.claims as OwnClaims) : undefined
+      return verdict.ok ? ({ ...verdict.claims, kid: verdict.kid } as OwnClaims) : undefined
     },
 
     async stands(claims) {
-      const things = [{ kind: 'token' as const, key: jwtKey(parts.ring, claims.jti) }]
+      const things = [
+        { kind: 'token' as const, key: jwtKey(parts.ring, claims.jti) },
+        // The key set forgets a compromised key as soon as this process hears of it; the log knows at once.
+        { kind: 'key' as const, key: keyOfName('key', claims.kid ?? '') },
+      ]
       const family = claims.fid ? [{ kind: 'family' as const, key: Buffer.from(claims.fid, 'base64url') }] : []
       if (await parts.tokens.endings.anyEnded([...things, ...family])) return false
       // Never from a cache: an ending is effective at commit.

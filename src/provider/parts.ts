@@ -11,7 +11,7 @@ import type { Consents } from '../sessions/consents.ts'
 import type { GrantStore } from '../sessions/grants.ts'
 import type { Interactions } from '../sessions/interactions.ts'
 import type { Sessions } from '../sessions/sessions.ts'
-import type { SigningKey } from '../signing-keys/store.ts'
+import type { SigningKey } from '../signing-keys/key.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { Codes } from '../tokens/codes.ts'
 import type { Families } from '../tokens/families.ts'
@@ -22,6 +22,7 @@ export interface ProviderParts {
   readonly issuer: string
   readonly ring: KeyRing
   readonly cookieSigner: CookieSigner
+  /** the published keys; of each algorithm the one that signs comes first */
   readonly signingKeys: readonly SigningKey[]
   readonly now: () => Date
   /** whether requests of ours (for a client's keys) may go to private addresses: in tests only */
@@ -72,5 +73,8 @@ export const LIFETIMES = {
   jwksCache: 300,
 } as const
 
-/** Seconds by which clocks of clients and ours may differ. */
+/** Seconds by which the clocks of clients, nodes and verifiers may differ. */
 export const CLOCK_TOLERANCE = 10
+
+/** What ID tokens are signed with. */
+export const ID_TOKEN_ALGORITHM = 'RS256'

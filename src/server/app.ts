@@ -31,6 +31,8 @@ export interface AppParts {
   readonly landing: LandingParts
   readonly accountRoutes: Koa.Middleware
   readonly interactionRoutes: Koa.Middleware
+  /** sees to it that the engine has the keys of now */
+  readonly freshKeys: Koa.Middleware
   readonly engine: Engine
 }
 
@@ -58,6 +60,7 @@ export function createApp(parts: AppParts): Koa {
   app.use(commit(parts.unit)) // one transaction per request, opened at the first write
   app.use(parts.accountRoutes)
   app.use(parts.interactionRoutes)
+  app.use(parts.freshKeys)
   app.use(parts.engine.run) // the library's /authorize, /token, /jwks, …
   app.on('error', (error: unknown) => parts.log.error({ err: error }, 'answer failed'))
   return app

@@ -8,6 +8,7 @@ import { createEngine, type Engine } from '../provider/create.ts'
 import type { ProviderParts } from '../provider/parts.ts'
 import type { Rooms } from '../wire.ts'
 import { createApp } from './app.ts'
+import { freshKeys } from './fresh-keys.ts'
 import type { LandingParts } from './landing.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -36,6 +37,7 @@ export function buildServer({
   const secure = config.issuer.startsWith('https:')
   const csrf = createCsrf({ origin: config.issuer, secure, hmacs: (value) => ring.handles('form', value) })
   const engine = createEngine(engineParts(rooms))
+  rooms.signingKeys.onSwap(() => engine.rebuild(engineParts(rooms)))
   const app = createApp({
     issuer: config.issuer,
     trustedProxies: config.trustedProxies,
@@ -60,12 +62,13 @@ export function buildServer({
       consents: rooms.sessions.consents,
       authenticate: rooms.accounts.authenticate,
     }),
+    freshKeys: freshKeys(rooms.signingKeys.refresh),
     engine,
   })
   return { app, engine }
 }
 
-/** @returns what an engine is built from; with other signing keys, what the next one is built from */
+/** @returns what an engine is built from, with the signing keys that are held now */
 export function engineParts(rooms: Rooms): ProviderParts {
   const { config, ring, audit, now, signingKeys, tokens, sessions } = rooms
   return {
@@ -78,7 +81,7 @@ export function engineParts(rooms: Rooms): ProviderParts {
     cookieSigner: rooms.cookieSigner,
     audit,
     now,
-    signingKeys,
+    signingKeys: signingKeys.held(),
     tokens,
     sessions,
   }

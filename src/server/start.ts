@@ -8,6 +8,9 @@ import { pendingMigrations } from '../db/migrate.ts'
 import { type Sweeper, type SweepOutcome, startSweeper } from '../db/sweeper.ts'
 import { type Gateway, startGateway } from '../gateway/serve.ts'
 import type { Resource } from '../resources/resource.ts'
+import type { KeyStep } from '../signing-keys/rotate.ts'
+import { startSchedule } from '../signing-keys/schedule.ts'
+import type { KeyTimes } from '../signing-keys/times.ts'
 import { cleanUpTry } from '../tour/clean-up.ts'
 import { createDemoApi, DEMO_ROUTES, demoAudience } from '../tour/demo-api.ts'
 import { seedDemo } from '../tour/seed.ts'
@@ -34,6 +37,8 @@ export interface StartOptions {
   readonly say: (line: string) => void
   /** true when a person sits at the terminal */
   readonly terminal: boolean
+  /** others than ours are for experiments */
+  readonly keyTimes?: KeyTimes
 }
 
 export interface Running {
@@ -46,7 +51,7 @@ export interface Running {
  * Starts the server.
  * @throws OperatorFault for everything an operator can mend; what had been started is stopped again
  */
-export async function startServer({ config, demo, say, terminal }: StartOptions): Promise<Running> {
+export async function startServer({ config, demo, say, terminal, keyTimes }: StartOptions): Promise<Running> {
   const log = createLogger(config.logLevel)
   const opened = await openDatabase(config, {
     role: 'server',
@@ -64,7 +69,7 @@ export async function startServer({ config, demo, say, terminal }: StartOptions)
       report: (error) => log.warn({ err: error }, 'the database is asked instead of memory until it is back'),
     })
     stops.push(live.stop)
-    const rooms = await buildRooms({ config, db: opened.db, log, live })
+    const rooms = await buildRooms({ config, db: opened.db, log, live, keyTimes })
     const draining = { now: false }
     const withDemo = demo ?? opened.embedded !== undefined
     const landing = { describe: () => describeLanding({ config, rooms, demo: withDemo, version: VERSION }) }
@@ -82,6 +87,9 @@ export async function startServer({ config, demo, say, terminal }: StartOptions)
     const listening = await listen(app.callback(), config.port, config.hosts)
     stops.push(() => drain(listening, draining))
     if (withDemo) stops.push((await startDemoGateway(config, log)).close)
+    // After the start, which must not wait for the keys that stand by.
+    const { rotation, times } = rooms.signingKeys
+    stops.push(startSchedule({ rotation, look: times.look }, (outcome) => reportKeys(log, outcome)).stop)
     await announce({ config, rooms, opened, demo: withDemo, say, terminal, version: VERSION })
     return { rooms, stop }
   } catch (error) {
@@ -137,6 +145,11 @@ function reportUses(log: Logger, error: unknown): void {
 function logSweep(log: Logger, outcome: SweepOutcome): void {
   if ('error' in outcome) log.warn({ table: outcome.table, err: outcome.error }, 'expired rows could not be removed')
   else log.debug(outcome, 'expired rows removed')
+}
+
+function reportKeys(log: Logger, outcome: KeyStep | { error: unknown }): void {
+  if ('error' in outcome) log.warn({ err: outcome.error }, 'signing keys could not be looked after')
+  else log.info(outcome, 'signing key')
 }
 
 /** Readiness turns red before anything closes, so that a load balancer has sent its last request. */

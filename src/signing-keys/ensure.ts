@@ -1,52 +1,43 @@
-// Makes the first signing keys: one per algorithm, off the event loop, exactly once however many nodes start together.
-import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
-import { sql } from 'kysely'
+// Sees to it that each algorithm has a key that signs: at first start, exactly once however many nodes start together.
+import type { Audit } from '../audit/entry.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
-import type { SigningAlgorithm, SigningKey, SigningKeyStore } from './store.ts'
-
-const ALGORITHMS: readonly SigningAlgorithm[] = ['ES256', 'RS256']
-// An arbitrary constant of ours, like the one that guards the key ring.
-const KEYS_LOCK = 7_142_002
+import { type KeyRecord, SIGNING_ALGORITHMS, type SigningAlgorithm } from './key.ts'
+import { makeSigningKey } from './make.ts'
+import type { SigningKeyStore } from './store.ts'
 
 /**
- * @returns every signing key, after making those that are missing
+ * Activates a key for each algorithm that has none. Nothing signed with it until now, so nobody can hold a copy of the key
+ * set that would have served: the key that stands by is taken however short it has been published, else a new one.
  */
 export async function ensureSigningKeys({
   unit,
   store,
+  audit,
   now,
 }: {
   unit: UnitOfWork
   store: SigningKeyStore
+  audit: Audit
   now: () => Date
-}): Promise<readonly SigningKey[]> {
-  const missing = missingAlgorithms(await store.list())
-  if (missing.length === 0) return store.list()
+}): Promise<void> {
+  const missing = missingAlgorithms(await store.records())
+  if (missing.length === 0) return
   // Made before the lock is taken: an RSA key takes from half a second to six. A racing node throws its own away.
   const made = await Promise.all(missing.map((alg) => makeSigningKey(alg, now())))
-  return unit.run(async () => {
-    await sql`select pg_advisory_xact_lock(${KEYS_LOCK})`.execute(await unit.write())
-    const still = missingAlgorithms(await store.list())
-    for (const key of made.filter(({ alg }) => still.includes(alg))) await store.insert(key)
-    return store.list()
+  await unit.run(async () => {
+    await store.lock()
+    const keys = await store.records()
+    for (const alg of missingAlgorithms(keys)) {
+      const ready = keys.find((key) => key.alg === alg && key.state === 'next')
+      const fresh = made.find((key) => key.alg === alg)
+      if (ready) await store.activate(ready.kid, now())
+      else if (fresh) await store.insert(fresh, 'active', now())
+      const key = ready ?? fresh
+      if (key) await audit({ kind: 'key.activated', actor: 'server', subject: key.kid, detail: { alg } })
+    }
   })
 }
 
-function missingAlgorithms(keys: readonly SigningKey[]): SigningAlgorithm[] {
-  return ALGORITHMS.filter((alg) => !keys.some((key) => key.alg === alg))
-}
-
-/** @returns a fresh key whose `kid` is its RFC 7638 thumbprint */
-export async function makeSigningKey(alg: SigningAlgorithm, createdAt: Date): Promise<SigningKey> {
-  const pair = await generateKeyPair(alg, { extractable: true, modulusLength: 2048 })
-  const publicPart = await exportJWK(pair.publicKey)
-  const kid = await calculateJwkThumbprint(publicPart)
-  const named = { kid, alg, use: 'sig' }
-  return {
-    kid,
-    alg,
-    publicJwk: { ...publicPart, ...named },
-    privateJwk: { ...(await exportJWK(pair.privateKey)), ...named },
-    createdAt,
-  }
+function missingAlgorithms(keys: readonly KeyRecord[]): SigningAlgorithm[] {
+  return SIGNING_ALGORITHMS.filter((alg) => !keys.some((key) => key.alg === alg && key.state === 'active'))
 }

@@ -11,7 +11,7 @@ const COMMANDS = [
   ...['add', 'list', 'show', 'rotate-secret', 'disable', 'enable', 'remove'].map((name) => `client ${name}`),
   ...['add', 'list', 'show', 'remove'].map((name) => `resource ${name}`),
   ...['add', 'list', 'show', 'disable', 'enable', 'set-password', 'admin-link'].map((name) => `user ${name}`),
-  'keys list',
+  ...['list', 'rotate', 'retire'].map((name) => `keys ${name}`),
   'try m2m',
   'try login',
 ]

@@ -1,4 +1,4 @@
-// The user commands and the list of keys, as text and as one JSON document.
+// The user commands, as text and as one JSON document.
 import { type Commands, eachWithCommands } from './commands.ts'
 
 let rooms: Commands['rooms']
@@ -73,12 +73,4 @@ it('disables, enables, and makes a link for an administrator', async () => {
   expect(await rooms.accounts.findByEmail('ada@example.com')).not.toHaveProperty('disabledAt')
   const { json } = await done(['user', 'admin-link', '--json'])
   expect(await rooms.accounts.inspectAdminLink(new URL(json.url).searchParams.get('token') ?? '')).toBe(true)
-})
-
-it('lists signing keys without their private parts', async () => {
-  const { json, out } = await done(['keys', 'list', '--json'])
-  expect(json.keys).toHaveLength(2)
-  for (const key of json.keys) expect(Object.keys(key)).toEqual(['kid', 'alg', 'created_at'])
-  expect(out).not.toMatch(/"(d|privateJwk)"/)
-  expect((await done(['keys', 'list'])).out).toMatch(/^KID +ALG +MADE$/m)
 })

@@ -6,6 +6,7 @@ import { readClientFields } from '../../src/clients/fields.ts'
 import { LIFETIMES } from '../../src/provider/parts.ts'
 import { readResourceFields } from '../../src/resources/fields.ts'
 import { GRACE_SECONDS } from '../../src/tokens/families.ts'
+import { KEY_TIMES } from '../../src/wire.ts'
 import { createRun } from '../cli/run.ts'
 import { blocksOf, codeIn, DOCUMENTS, proseOf, ROOT, readDocument, tableOf } from '../helpers/documents.ts'
 
@@ -47,6 +48,16 @@ describe('lifetimes', () => {
       readResourceFields({ id: 'urn:a', name: 'A', tokens: { format, lifetime: `${seconds}s` } }).ok
     expect([takes('jwt', jwt!), takes('jwt', jwt! + 1)]).toEqual([true, false])
     expect([takes('opaque', opaque!), takes('opaque', opaque! + 1)]).toEqual([true, false])
+  })
+})
+
+it('signing keys take their steps when it is told', () => {
+  const rows = new Map(tableOf(readme, 'State').map(([state, , , ends]) => [state, durations(ends!)]))
+  const sum = (state: string) => rows.get(`\`${state}\``)!.reduce((all, seconds) => all + seconds, 0) * 1000
+  expect({ published: sum('next'), period: sum('active'), retiring: sum('retiring') }).toEqual({
+    published: KEY_TIMES.published,
+    period: KEY_TIMES.period,
+    retiring: KEY_TIMES.retiring,
   })
 })
 

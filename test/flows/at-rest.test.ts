@@ -57,7 +57,7 @@ beforeAll(async () => {
   secrets['administrator link'] = (await server.rooms.accounts.makeAdminLink('operator')).token
   secrets.password = PASSWORD
   secrets.GATEHOUSE_SECRET = TEST_SECRET
-  for (const key of server.rooms.signingKeys) secrets[`private key ${key.alg}`] = key.privateJwk.d!
+  for (const key of server.rooms.signingKeys.held()) secrets[`private key ${key.alg}`] = key.privateJwk.d!
 })
 afterAll(() => server.stop())
 

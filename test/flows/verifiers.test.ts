@@ -91,7 +91,7 @@ describe('forged', () => {
     header: Record<string, unknown> = {},
     key?: Parameters<SignJWT['sign']>[0],
   ) => {
-    const own = server.rooms.signingKeys.find(({ alg }) => alg === 'ES256')!
+    const own = server.rooms.signingKeys.held().find(({ alg }) => alg === 'ES256')!
     return new SignJWT(claims)
       .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: own.kid, ...header })
       .sign(key ?? (await importJWK(own.privateJwk, 'ES256')))
@@ -132,7 +132,7 @@ describe('forged', () => {
     [
       'alg swapped to HS256 with the public key',
       async ({ claims }) => {
-        const own = server.rooms.signingKeys.find(({ alg }) => alg === 'ES256')!
+        const own = server.rooms.signingKeys.held().find(({ alg }) => alg === 'ES256')!
         return signed(claims, { alg: 'HS256' }, new TextEncoder().encode(JSON.stringify(own.publicJwk)))
       },
     ],

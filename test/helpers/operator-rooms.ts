@@ -23,7 +23,10 @@ import { createConsents } from '../../src/sessions/consents.ts'
 import { createGrants } from '../../src/sessions/grants.ts'
 import { createSessions } from '../../src/sessions/sessions.ts'
 import { ensureSigningKeys } from '../../src/signing-keys/ensure.ts'
+import { nextStep } from '../../src/signing-keys/next-step.ts'
+import { createKeyRotation } from '../../src/signing-keys/rotate.ts'
 import { createSigningKeyStore } from '../../src/signing-keys/store.ts'
+import { KEY_TIMES } from '../../src/wire.ts'
 import type { TestDatabase } from './database.ts'
 
 export type OperatorRooms = Awaited<ReturnType<typeof createOperatorRooms>>
@@ -47,6 +50,17 @@ export async function createOperatorRooms(
   const sessions = createSessions({ unit, ring, now })
   const grants = createGrants({ unit, now })
   const keyStore = createSigningKeyStore({ unit, ring })
+  // Made when a test first looks at them: an RSA key takes its time.
+  const ensureKeys = () => ensureSigningKeys({ unit, store: keyStore, audit, now })
+  const rotation = createKeyRotation({
+    unit,
+    store: keyStore,
+    audit,
+    now,
+    times: KEY_TIMES,
+    algorithmsInUse: async () => new Set(['ES256', 'RS256']),
+    endKey: async () => undefined,
+  })
   const accounts = createAccounts({ unit, ring, audit, now, noteEnd: async () => undefined })
   const clients = {
     ...createClientRegister({ unit, store: clientStore, secrets, audit, now, noteEnd: async () => undefined }),
@@ -73,7 +87,15 @@ export async function createOperatorRooms(
     clients,
     resources,
     accounts: people,
-    signingKeys: { list: () => ensureSigningKeys({ unit, store: keyStore, now }) },
+    signingKeys: {
+      async list() {
+        await ensureKeys()
+        const keys = await keyStore.records()
+        return keys.map((key) => ({ ...key, next: nextStep(key, keys, KEY_TIMES) }))
+      },
+      rotate: (...asked) => ensureKeys().then(() => rotation.rotate(...asked)),
+      retire: rotation.retire,
+    },
     trust: {
       ...createWithdraw({
         unit,

@@ -10,6 +10,7 @@ import type { Resource } from '../../src/resources/resource.ts'
 import { buildServer } from '../../src/server/build.ts'
 import { listen } from '../../src/server/listen.ts'
 import { createMetrics } from '../../src/server/metrics.ts'
+import type { KeyTimes } from '../../src/signing-keys/times.ts'
 import { buildRooms, openDatabase, type Rooms } from '../../src/wire.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
 
@@ -51,7 +52,7 @@ export const THINGS = 'https://things.example.com'
  * @param options `env` adds settings; `database` shares one that is there (it is dropped only by who made it)
  */
 export async function startTestServer(
-  options: { env?: Record<string, string>; database?: TestDatabase } = {},
+  options: { env?: Record<string, string>; database?: TestDatabase; keyTimes?: KeyTimes } = {},
 ): Promise<TestServer> {
   const database = options.database ?? (await createTestDatabase())
   const port = await freePort()
@@ -73,7 +74,7 @@ export async function startTestServer(
     clock: () => performance.now(),
     report: (error) => logger.warn({ err: error }, 'not live'),
   })
-  const rooms = await buildRooms({ config, db: opened.db, log: logger, live })
+  const rooms = await buildRooms({ config, db: opened.db, log: logger, live, keyTimes: options.keyTimes })
   const { app, engine } = buildServer({
     rooms,
     metrics: createMetrics({ version: '0.0.0', pool: opened.pool, databaseUp: async () => true }),

@@ -31,7 +31,7 @@ it('S-019 the key set shows public members only, at its address and nowhere else
   )
   const text = await (await fetch(`${server.issuer}/jwks`)).text()
   expect(text).not.toMatch(/"(d|p|q|dp|dq|qi|oth|k|priv)":/)
-  for (const { privateJwk } of server.rooms.signingKeys) {
+  for (const { privateJwk } of server.rooms.signingKeys.held()) {
     const secret = [privateJwk.d, privateJwk.p, privateJwk.q, privateJwk.dp, privateJwk.dq, privateJwk.qi].filter(
       Boolean,
     )
@@ -112,7 +112,7 @@ describe('at rest', () => {
     const stored = await rows()
     expect(stored.map(({ kid }) => kid).sort()).toEqual(keys.map(({ kid }) => kid!).sort())
     for (const row of stored) {
-      const { privateJwk } = server.rooms.signingKeys.find(({ kid }) => kid === row.kid)!
+      const { privateJwk } = server.rooms.signingKeys.held().find(({ kid }) => kid === row.kid)!
       expect(Object.keys(row.public_jwk).sort()).toEqual(PUBLIC_MEMBERS[row.public_jwk.kty!])
       const raw = Buffer.from(privateJwk.d!, 'base64url')
       const text = `${JSON.stringify(row)} ${row.private_sealed.toString('latin1')}`
@@ -149,7 +149,7 @@ describe('at rest', () => {
     const { rows: found } = await server.database.pool().query('select wrapped from key_ring')
     const { pepper, atRest, cookie } = unwrapRing(found[0].wrapped, TEST_SECRET)!.versions[0]!
     const ring = [pepper, atRest, cookie]
-    const signing = server.rooms.signingKeys.map(({ privateJwk }) => privateJwk.d!)
+    const signing = server.rooms.signingKeys.held().map(({ privateJwk }) => privateJwk.d!)
     const all = [...ring, ...signing, TEST_SECRET]
     expect(new Set(all).size).toBe(all.length)
     for (const key of ring) expect(Buffer.from(key, 'base64url')).toHaveLength(32)

@@ -1,7 +1,7 @@
 // The engine behind its holder: a new one, with other keys, takes over while requests are on their way.
 import { decodeProtectedHeader } from 'jose'
 import { engineParts } from '../../src/server/build.ts'
-import { makeSigningKey } from '../../src/signing-keys/ensure.ts'
+import { makeSigningKey } from '../../src/signing-keys/make.ts'
 import { post } from '../helpers/flow.ts'
 import { addCast, startTestServer, type TestServer } from '../helpers/server.ts'
 
@@ -27,9 +27,11 @@ it('no request fails over ten swaps under load; afterwards tokens and key set ar
   const clients = Array.from({ length: 8 }, async () => {
     while (swapping) statuses.push((await token()).status)
   })
-  const made = await Promise.all([makeSigningKey('ES256', new Date()), makeSigningKey('RS256', new Date())])
+  const made = (await Promise.all([makeSigningKey('ES256', new Date()), makeSigningKey('RS256', new Date())])).map(
+    (key) => ({ ...key, state: 'active' as const, publishedAt: key.createdAt }),
+  )
   for (let swap = 0; swap < 10; swap++) {
-    const signingKeys = swap % 2 ? server.rooms.signingKeys : made
+    const signingKeys = swap % 2 ? server.rooms.signingKeys.held() : made
     server.engine.rebuild({ ...engineParts(server.rooms), signingKeys })
     await new Promise((resolve) => setTimeout(resolve, 20))
   }

@@ -1,4 +1,5 @@
 // Signing keys: one per algorithm, however many nodes start together, and nothing of the private part in clear.
+import { createAudit } from '../../src/audit/append.ts'
 import { type Connected, connect } from '../../src/db/connect.ts'
 import { createUnitOfWork } from '../../src/db/unit-of-work.ts'
 import { createKeyRing } from '../../src/secrets/key-ring.ts'
@@ -22,11 +23,14 @@ afterAll(async () => {
 
 it('four nodes at once end with the same two keys', async () => {
   const made = await Promise.all(
-    Array.from({ length: 4 }, () => {
+    Array.from({ length: 4 }, async () => {
       const node = connect(database.connection, { max: 2 })
       nodes.push(node)
       const unit = createUnitOfWork(node.db)
-      return ensureSigningKeys({ unit, store: createSigningKeyStore({ unit, ring }), now })
+      const store = createSigningKeyStore({ unit, ring })
+      const audit = createAudit({ unit, now, requestId: () => undefined })
+      await ensureSigningKeys({ unit, store, audit, now })
+      return store.list()
     }),
   )
   const kids = made.map((keys) =>
@@ -36,7 +40,11 @@ it('four nodes at once end with the same two keys', async () => {
       .join(),
   )
   expect(new Set(kids).size).toBe(1)
-  expect(made[0]!.map(({ alg }) => alg).sort()).toEqual(['ES256', 'RS256'])
+  expect(made[0]!.map(({ alg, state }) => `${alg} ${state}`)).toEqual(['ES256 active', 'RS256 active'])
+  const entries = await nodes[0]!.db.selectFrom('audit_entries').select(['kind', 'subject']).execute()
+  expect(entries.map(({ kind, subject }) => `${kind} ${subject}`).sort()).toEqual(
+    made[0]!.map(({ kid }) => `key.activated ${kid}`).sort(),
+  )
 })
 
 it('S-020 S-021 keys are strong enough, named apart, and for one use', async () => {
