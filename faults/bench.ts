@@ -16,6 +16,8 @@ export interface BenchParts {
   readonly canaries: Canaries
   readonly quick: boolean
   readonly say: (line: string) => void
+  /** aborted when the bench is told to stop; then the experiment at hand is taken down */
+  readonly stopped: AbortSignal
 }
 
 /** Runs an experiment and the oracle, and takes everything down. Never throws: what goes wrong is a miss. */
@@ -24,9 +26,11 @@ export async function runExperiment(parts: BenchParts, experiment: Experiment): 
   const examined: Examined[] = []
   const misses: string[] = []
   let result = ''
+  const stray = (error: unknown) => misses.push(`nobody waited for a failure: ${describeError(error)}`)
+  process.on('unhandledRejection', stray)
   try {
     const bench = await makeBench(parts, undo, examined)
-    const outcome = await inTime(experiment.run(bench), (experiment.limit ?? 15) * 60_000)
+    const outcome = await inTime(experiment.run(bench), experiment.limit ?? 15, parts.stopped)
     result = outcome.result
     misses.push(...outcome.misses)
     let changes = 0
@@ -37,12 +41,17 @@ export async function runExperiment(parts: BenchParts, experiment: Experiment): 
     }
     if (examined.length > 0) result += `; oracle: ${changes} changes, ${parts.canaries.count()} secrets`
   } catch (error) {
-    misses.push(`failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+    misses.push(`failed: ${describeError(error)}`)
   }
   for (const work of undo.reverse()) {
     await work().catch((error: Error) => misses.push(`could not be taken down: ${error.message}`))
   }
+  process.off('unhandledRejection', stray)
   return { result, misses }
+}
+
+function describeError(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 
 async function makeBench(parts: BenchParts, undo: (() => Promise<unknown>)[], examined: Examined[]): Promise<Bench> {
@@ -102,14 +111,17 @@ async function install(
   return installation
 }
 
-async function inTime<T>(work: Promise<T>, milliseconds: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`not done within ${milliseconds / 60_000} minutes`)), milliseconds)
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-  }
+async function inTime<T>(work: Promise<T>, minutes: number, stopped: AbortSignal): Promise<T> {
+  // What goes on behind a limit fails when its servers are taken away; that is no news.
+  work.catch(() => undefined)
+  const late = AbortSignal.timeout(minutes * 60_000)
+  const over = AbortSignal.any([late, stopped])
+  return Promise.race([
+    work,
+    new Promise<never>((_resolve, reject) => {
+      const end = () => reject(new Error(late.aborted ? `not done within ${minutes} minutes` : 'interrupted'))
+      if (over.aborted) end()
+      else over.addEventListener('abort', end)
+    }),
+  ])
 }

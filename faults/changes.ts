@@ -68,7 +68,7 @@ const NOTE = `
 `
 
 /** Puts the triggers on a migrated database. */
-export async function watchChanges(pool: pg.Pool): Promise<void> {
+export async function watchChanges(pool: pg.Pool | pg.Client): Promise<void> {
   const triggers = CHANGES.map(
     ([table, event, condition, what], index) =>
       `create trigger faults_${index} after ${event} on ${table} for each row
@@ -78,7 +78,7 @@ export async function watchChanges(pool: pg.Pool): Promise<void> {
 }
 
 /** @returns how many changes were noted, and each transaction whose changes and audit entries differ */
-export async function compareChanges(pool: pg.Pool): Promise<{ changes: number; misses: string[] }> {
+export async function compareChanges(pool: pg.Pool | pg.Client): Promise<{ changes: number; misses: string[] }> {
   const { rows } = await pool.query<{ xact: string; what: string; times: number }>(
     'select xact::text, what, count(*)::int as times from faults.changes group by xact, what order by xact',
   )

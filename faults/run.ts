@@ -30,6 +30,8 @@ FAULTS_DATABASE_URL names a PostgreSQL server to use instead of the one that shi
 const FOLDER = join(import.meta.dirname, 'experiments')
 const say = (line: string) => void process.stderr.write(`${line}\n`)
 
+const stopped = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopped.abort())
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: string[]): Promise<number> {
@@ -86,8 +88,9 @@ async function runAll(chosen: readonly Experiment[], quick: boolean): Promise<Ro
   say(`on the ${database.name}`)
   try {
     const rows: Row[] = []
+    const parts = { database, canaries, quick, stopped: stopped.signal, say: (line: string) => say(`  ${line}`) }
     for (const one of chosen) {
-      const parts = { database, canaries, quick, say: (line: string) => say(`  ${line}`) }
+      if (stopped.signal.aborted) break
       rows.push(runnable.includes(one) ? await runOne(parts, one) : notRun(one, quick))
     }
     return rows

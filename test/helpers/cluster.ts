@@ -23,7 +23,9 @@ export interface Cluster {
   fire(times: number, make: (index: number) => Shot): Promise<RawAnswer[]>
   /** @returns a browser whose requests go to one of the processes. @param jar shared with another browser, as among tabs */
   browser(node: number, jar?: CookieJar): Browser
-  /** what every process wrote to standard error */
+  /** Starts a process again that was killed or stopped. */
+  restart(node: number): Promise<void>
+  /** what every process wrote to standard error, also those that are gone */
   log(): string
   stop(): Promise<void>
 }
@@ -54,18 +56,17 @@ export async function startCluster({
   const issuer = `http://localhost:${ports[0]}`
   const host = new URL(issuer).host
   const way = await startFaultProxy(database.connection, { latency })
-  const started = await Promise.allSettled(
-    ports.map((port) =>
-      startProcess({
-        PORT: String(port),
-        GATEHOUSE_ISSUER: issuer,
-        DATABASE_URL: way.url,
-        GATEHOUSE_SECRET: TEST_SECRET,
-        LOG_LEVEL: 'error',
-        ...env,
-      }),
-    ),
-  )
+  const gone: ServerProcess[] = []
+  const start = (port: number) =>
+    startProcess({
+      PORT: String(port),
+      GATEHOUSE_ISSUER: issuer,
+      DATABASE_URL: way.url,
+      GATEHOUSE_SECRET: TEST_SECRET,
+      LOG_LEVEL: 'error',
+      ...env,
+    })
+  const started = await Promise.allSettled(ports.map(start))
   const nodes = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   const cluster: Cluster = {
     issuer,
@@ -80,7 +81,11 @@ export async function startCluster({
       ),
     browser: (node, jar) =>
       createBrowser(issuer, { jar, send: (url, init) => sendTo(nodes[node % nodes.length]!.port, String(url), init) }),
-    log: () => nodes.map((node) => node.log()).join(''),
+    async restart(node) {
+      gone.push(nodes[node]!)
+      nodes[node] = await start(ports[node]!)
+    },
+    log: () => [...gone, ...nodes].map((node) => node.log()).join(''),
     async stop() {
       await Promise.all(nodes.map((node) => node.stop()))
       await way.close()

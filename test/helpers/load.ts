@@ -84,11 +84,12 @@ export function startLoad(parts: LoadParts, name: string): { ledger: Ledger; sto
     ...[1, 2].map(() => forever(() => workOnChain(parts, ledger, busy, createBrowser(parts.issuer)))),
     forever(() => register(parts, ledger, `${name}-${ledger.clients.length}`, browser)),
   ]
+  const ended = Promise.allSettled(workers)
   return {
     ledger,
     async stop() {
       over = true
-      await Promise.allSettled(workers)
+      await ended
     },
   }
 }
