@@ -42,6 +42,8 @@ export function createOwnJwts(parts: ProviderParts): OwnJwts {
     },
 
     async stands(claims) {
+      // Its ending would be noted under a version of the key ring that is gone.
+      if (!parts.ring.knows(claims.jti)) return false
       const things = [
         { kind: 'token' as const, key: jwtKey(parts.ring, claims.jti) },
         // The key set forgets a compromised key as soon as this process hears of it; the log knows at once.

@@ -1,5 +1,5 @@
 // Gatehouse as an operator runs it: a process of its own, started by the command line.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { join } from 'node:path'
@@ -132,4 +132,23 @@ function parse(text: string): Record<string, unknown> {
   } catch {
     return {}
   }
+}
+
+export interface CommandRun {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+  /** stdout as JSON; undefined where it is none */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look at many shapes
+  readonly json: any
+}
+
+/** Runs a command as an operator does. @param settings environment */
+export function runCommand(settings: Record<string, string>, args: readonly string[]): Promise<CommandRun> {
+  const command = ['--disable-warning=ExperimentalWarning', join(ROOT, 'src/main.ts'), ...args]
+  return new Promise((resolve) => {
+    execFile(process.execPath, command, { cwd: ROOT, env: cleanEnv(settings) }, (error, out, err) =>
+      resolve({ code: Number(error?.code ?? 0), out, err, json: out.startsWith('{') ? JSON.parse(out) : undefined }),
+    )
+  })
 }
