@@ -175,6 +175,7 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
     read: () => readRow(db),
     secrets: ringSecrets,
     vouched: () => live?.version('key-ring'),
+    onChange: (listener) => void live?.onChange('key-ring', listener),
     clock: () => performance.now(),
     report: (err) => log.error({ err }, 'the key ring was changed and does not open: requests are refused'),
   })

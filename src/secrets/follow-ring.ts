@@ -15,6 +15,8 @@ export interface FollowParts {
   readonly secrets: () => readonly string[]
   /** names what the database holds, while somebody can vouch for that; the same name, the same ring */
   readonly vouched: () => string | undefined
+  /** @param listener is called when the ring may have changed: what runs between requests needs it, too */
+  readonly onChange: (listener: () => void) => void
   /** milliseconds of a clock that only goes forward */
   readonly clock: () => number
   /** hears once of each ring that the secrets of this process do not open */
@@ -30,7 +32,8 @@ export interface FollowedRing {
 }
 
 /** @returns how a process follows the ring; from now on `ring.missed` throws while the process may be behind */
-export function followRing({ ring, opened, read, secrets, vouched, clock, report }: FollowParts): FollowedRing {
+export function followRing(parts: FollowParts): FollowedRing {
+  const { ring, opened, read, secrets, vouched, clock, report } = parts
   let revision = opened.revision
   /** a revision that our secrets do not open */
   let closed: number | undefined
@@ -64,15 +67,19 @@ export function followRing({ ring, opened, read, secrets, vouched, clock, report
   ring.onMissed(() => {
     if (!isFresh()) throw behind('the ring was not looked at for too long')
   })
+  /** Without a database nothing can be looked up either; until it is back, the answers that need none are given. */
+  async function look(): Promise<void> {
+    if (isFresh()) return
+    reading ??= readAgain().finally(() => {
+      reading = undefined
+    })
+    await reading.catch(() => undefined)
+  }
+
+  parts.onChange(() => void look())
   return {
     async refresh() {
-      if (!isFresh()) {
-        reading ??= readAgain().finally(() => {
-          reading = undefined
-        })
-        // Without a database nothing can be looked up either; until it is back, the answers that need none are given.
-        await reading.catch(() => undefined)
-      }
+      await look()
       if (closed !== undefined) throw behind('the ring is wrapped under a secret that this process does not have')
     },
   }
