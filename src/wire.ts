@@ -44,6 +44,7 @@ import { deriveKeyTimes, type KeyTimes } from './signing-keys/times.ts'
 import { createAccessTokens } from './tokens/access-tokens.ts'
 import { createCodes } from './tokens/codes.ts'
 import { createFamilies } from './tokens/families.ts'
+import { createPushedRequests } from './tokens/pushed-requests.ts'
 import { createReplays } from './tokens/replay.ts'
 import { createRevoke } from './tokens/revoke.ts'
 import { KEY_AGES } from './verifier/remote-key-set.ts'
@@ -324,6 +325,7 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
       codes: createCodes({ unit, ring, now }),
       families,
       accessTokens,
+      pushedRequests: createPushedRequests({ unit, ring, now }),
       replays: createReplays({ unit }),
       revoke,
       endings,

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { referenceFaults } from '../apply/references.ts'
-import { AUTH_METHODS, CLIENT_KINDS, type ClientFields } from '../clients/client.ts'
+import { AUTH_METHODS, CLIENT_KINDS, type ClientFields, DPOP_POLICIES } from '../clients/client.ts'
 import { readClientFields, writeClientFields } from '../clients/fields.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import { answer, collect, examples, fieldsFault, GATEHOUSE, OPERATOR, splitPair } from './command.ts'
@@ -20,6 +20,8 @@ const FLAGS: Readonly<Record<string, string>> = {
   post_logout_redirect_uris: '--post-logout-redirect-uri',
   response_modes: '--response-mode',
   refresh: '--refresh',
+  require_par: '--require-par',
+  dpop: '--dpop',
   scopes: '--scope',
   serves: '--serves',
   jwks: '--jwks',
@@ -35,6 +37,8 @@ interface AddOptions {
   readonly postLogoutRedirectUri?: readonly string[]
   readonly responseMode?: readonly string[]
   readonly refresh?: string
+  readonly requirePar?: boolean
+  readonly dpop?: string
   readonly scope?: readonly string[]
   readonly serves?: readonly string[]
   readonly jwks?: string
@@ -59,6 +63,8 @@ export function addClientAdd(group: Command, { withRooms, output }: { withRooms:
     .option('--serves <resource>', 'a resource whose tokens it may introspect (may be repeated)', collect)
     .option('--auth <method>', AUTH_METHODS.join(', '))
     .option('--refresh <policy>', 'none, session, offline')
+    .option('--require-par', 'take authorization requests only when they were pushed')
+    .option('--dpop <policy>', DPOP_POLICIES.join(', '))
     .option('--response-mode <mode>', 'query, fragment, form_post (may be repeated)', collect)
     .option('--first-party', 'skip the consent page')
     .option('--jwks <file>', 'its public keys, a JWK set')
@@ -120,6 +126,8 @@ async function toDocument(id: string, options: AddOptions): Promise<Record<strin
     post_logout_redirect_uris: options.postLogoutRedirectUri,
     response_modes: options.responseMode,
     refresh: options.refresh,
+    require_par: options.requirePar,
+    dpop: options.dpop,
     scopes: scopes.size > 0 ? Object.fromEntries(scopes) : undefined,
     serves: options.serves,
     jwks: options.jwks === undefined ? undefined : await readJson(options.jwks),

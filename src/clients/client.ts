@@ -19,6 +19,13 @@ export type ResponseMode = (typeof RESPONSE_MODES)[number]
 export const REFRESH_POLICIES = ['none', 'session', 'offline'] as const
 export type RefreshPolicy = (typeof REFRESH_POLICIES)[number]
 
+/**
+ * Whether access tokens are bound to a key of the client (RFC 9449): where it proves to have one, always, or always and with a
+ * nonce of ours in each proof.
+ */
+export const DPOP_POLICIES = ['optional', 'required', 'nonce'] as const
+export type DpopPolicy = (typeof DPOP_POLICIES)[number]
+
 /** Everything about a client that a document or a command may set. */
 export interface ClientFields {
   readonly id: string
@@ -31,6 +38,9 @@ export interface ClientFields {
   readonly postLogoutRedirectUris: readonly string[]
   readonly responseModes: readonly ResponseMode[]
   readonly refresh: RefreshPolicy
+  /** takes authorization requests only when they were pushed (RFC 9126) */
+  readonly requirePar: boolean
+  readonly dpop: DpopPolicy
   /** scopes this client may ask for, by resource id */
   readonly scopes: Readonly<Record<string, readonly string[]>>
   /** resources this client is the resource server of: it may introspect their tokens */

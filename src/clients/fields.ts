@@ -10,6 +10,7 @@ import {
   CLIENT_KINDS,
   type ClientFields,
   type ClientKind,
+  DPOP_POLICIES,
   isNativeApp,
   REFRESH_POLICIES,
   RESPONSE_MODES,
@@ -45,6 +46,8 @@ const shape = {
   post_logout_redirect_uris: textList.optional(),
   response_modes: z.array(oneOf(RESPONSE_MODES), 'must be a list').min(1, 'names no mode').optional(),
   refresh: oneOf(REFRESH_POLICIES).optional(),
+  require_par: z.boolean('must be true or false').optional(),
+  dpop: oneOf(DPOP_POLICIES).optional(),
   scopes: z
     .record(z.string(), z.array(checked(scopeFault), 'must be a list of scopes'), 'must be a map of resource to scopes')
     .optional(),
@@ -103,6 +106,8 @@ export function writeClientFields(client: ClientFields): Record<string, unknown>
     post_logout_redirect_uris: client.postLogoutRedirectUris,
     response_modes: client.responseModes,
     refresh: client.refresh,
+    require_par: client.requirePar,
+    dpop: client.dpop,
     scopes: client.scopes,
     serves: client.serves,
     ...(client.jwks && { jwks: client.jwks }),
@@ -122,6 +127,8 @@ function fill(parts: ClientParts): Partial<ClientFields> {
       refresh: parts.refresh ?? DEFAULT_REFRESH[parts.kind],
     }),
     firstParty: parts.first_party ?? false,
+    requirePar: parts.require_par ?? false,
+    dpop: parts.dpop ?? 'optional',
     redirectUris: parts.redirect_uris ?? [],
     postLogoutRedirectUris: parts.post_logout_redirect_uris ?? [],
     responseModes: parts.response_modes ?? (['query'] satisfies ResponseMode[]),
@@ -179,6 +186,7 @@ function kindFaults(parts: ClientParts, broken: ReadonlySet<unknown>): DocumentF
     ],
     [!logsInPeople && has('redirect_uris'), 'redirect_uris', notForServices],
     [!logsInPeople && has('post_logout_redirect_uris'), 'post_logout_redirect_uris', notForServices],
+    [!logsInPeople && parts.require_par === true, 'require_par', notForServices],
     [
       !logsInPeople && refresh !== undefined && refresh !== 'none',
       'refresh',

@@ -10,6 +10,7 @@ import * as endingsAndAudit from '../../migrations/0006-endings-and-audit.ts'
 import * as versions from '../../migrations/0007-versions.ts'
 import * as signingKeyStates from '../../migrations/0008-signing-key-states.ts'
 import * as clientSecrets from '../../migrations/0009-client-secrets.ts'
+import * as pushedRequests from '../../migrations/0010-pushed-requests.ts'
 import * as epochs from '../../migrations/0012-epochs.ts'
 import * as ringVersions from '../../migrations/0015-ring-versions.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
@@ -30,6 +31,7 @@ const MIGRATIONS: Record<string, OurMigration> = {
   '0007-versions': versions,
   '0008-signing-key-states': signingKeyStates,
   '0009-client-secrets': clientSecrets,
+  '0010-pushed-requests': pushedRequests,
   '0012-epochs': epochs,
   '0015-ring-versions': ringVersions,
 }

@@ -80,6 +80,8 @@ export interface ClientsTable {
   serves: string[]
   jwks: JSONColumnType<object | null>
   jwks_uri: string | null
+  require_par: Generated<boolean>
+  dpop: Generated<'optional' | 'required' | 'nonce'>
   disabled_at: MaybeTimestamp
   created_at: Timestamp
   updated_at: Timestamp
@@ -186,6 +188,17 @@ export interface RefreshFamiliesTable {
   absolute_expires_at: Timestamp
 }
 
+/** Requests that a client pushed before it sent the browser. `request` is the unsigned JWT that the engine makes of them. */
+export interface PushedRequestsTable {
+  id_hash: Buffer
+  client_id: string
+  request: string
+  trusted: boolean
+  dpop_jkt: string | null
+  consumed_at: MaybeTimestamp
+  expires_at: Timestamp
+}
+
 /** Values that may be seen once: assertion and proof ids. Insert-only. */
 export interface ReplaysTable {
   key_hash: Buffer
@@ -241,6 +254,7 @@ export interface Schema {
   access_tokens: AccessTokensTable
   token_facts: TokenFactsTable
   refresh_families: RefreshFamiliesTable
+  pushed_requests: PushedRequestsTable
   replays: ReplaysTable
   endings: EndingsTable
   ended_epochs: EndedEpochsTable

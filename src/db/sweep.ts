@@ -10,13 +10,14 @@ const STATEMENT_MS = 450
 
 /**
  * What is swept, and for how many seconds it is kept after its end: replayed codes must be recognised as long as clocks may
- * differ, and whoever comes late to a sign-in page is offered to start again. Audit entries have no end; they are never swept.
+ * differ, and whoever comes late to a sign-in page is offered to start again. (A pushed request that is gone counts as used.) Audit entries have no end; they are never swept.
  */
 export const KEPT_SECONDS: Readonly<Record<string, number>> = {
   authorization_codes: 60,
   access_tokens: 60,
   refresh_families: 60,
   replays: 60,
+  pushed_requests: 60 * 60,
   endings: 60,
   sessions: 60,
   grants: 60,

@@ -6,7 +6,7 @@ import { Problem } from './problem.ts'
 
 const METHODS: readonly [RegExp, readonly string[]][] = [
   [/^\/(\.well-known\/(openid-configuration|oauth-authorization-server)|jwks)$/, ['GET', 'HEAD', 'OPTIONS']],
-  [/^\/(token|introspect|revoke)$/, ['POST', 'OPTIONS']],
+  [/^\/(token|par|introspect|revoke)$/, ['POST', 'OPTIONS']],
   [/^\/userinfo$/, ['GET', 'HEAD', 'POST', 'OPTIONS']],
   [/^\/authorize(\/[^/]+)?$/, ['GET', 'HEAD']],
   [/^\/logout(\/success)?$/, ['GET', 'HEAD']],

@@ -4,6 +4,7 @@ import { type Client, secretForm } from '../clients/client.ts'
 import { grantId, grantKey } from '../sessions/grants.ts'
 import type { SessionPayload } from '../sessions/sessions.ts'
 import type { AccessToken } from '../tokens/access-tokens.ts'
+import type { PushedRequest, PushedRequests } from '../tokens/pushed-requests.ts'
 import { clientMetadata, factsOf } from './client-metadata.ts'
 import { familyAtHand } from './family-at-hand.ts'
 import { LIFETIMES, type ProviderParts } from './parts.ts'
@@ -19,6 +20,7 @@ export function createAdapterFactory(parts: ProviderParts): (model: string) => A
     Session: () => sessions(parts),
     Interaction: () => interactions(parts),
     Grant: () => grants(parts),
+    PushedAuthorizationRequest: () => pushedRequests(parts),
     AuthorizationCode: () => codes(parts),
     RefreshToken: () => refreshTokens(parts),
     AccessToken: () => accessTokens(parts, 'AccessToken'),
@@ -27,7 +29,7 @@ export function createAdapterFactory(parts: ProviderParts): (model: string) => A
   return (model) => ({ ...refuseAll(model), ...make[model]?.() }) as Adapter
 }
 
-const AUTHENTICATING = new Set(['token', 'introspection', 'revocation'])
+const AUTHENTICATING = new Set(['token', 'introspection', 'revocation', 'pushed_authorization_request'])
 
 /** Models of features that are switched off: reading finds nothing, writing is a fault of ours. */
 function refuseAll(model: string): Adapter {
@@ -86,11 +88,14 @@ function sessions({ sessions: { sessions }, tokens, now, audit }: ProviderParts)
   }
 }
 
-function interactions({ sessions: { interactions }, now }: ProviderParts): Partial<Adapter> {
+function interactions({ sessions: { interactions }, tokens, now }: ProviderParts): Partial<Adapter> {
   return {
     upsert(id, payload, expiresIn) {
-      const { session, ...rest } = without(payload, 'jti')
-      const kept = session ? { session: without(session, 'cookie') } : {}
+      const { session, parJti, ...rest } = without(payload, 'jti')
+      const kept = {
+        ...(session ? { session: without(session, 'cookie') } : {}),
+        ...(typeof parJti === 'string' && { parJti: nameOf(tokens.pushedRequests, parJti) }),
+      }
       return interactions.save(id, { ...rest, ...kept }, after(now, expiresIn))
     },
     find: async (id) => given(await interactions.find(id), { jti: id }),
@@ -115,6 +120,42 @@ function grants({ sessions: { grants }, now, tokens, audit }: ProviderParts): Pa
       if ((await grants.destroy(id)) && (await tokens.revoke.grant(grantKey(id), 'signed-out'))) {
         await audit({ kind: 'grant.ended', actor: actorAtHand(), detail: { route: routeAtHand() } })
       }
+    },
+  }
+}
+
+/** How an interaction knows a pushed request: by its row key, which is not what the client has. */
+const BY_KEY = '~'
+
+function nameOf({ key }: PushedRequests, id: string): string {
+  return id.startsWith(BY_KEY) ? id : `${BY_KEY}${key(id).toString('base64url')}`
+}
+
+function pushedRequests({ tokens: { pushedRequests }, now }: ProviderParts): Partial<Adapter> {
+  const keyOf = (id: string) => Buffer.from(nameOf(pushedRequests, id).slice(BY_KEY.length), 'base64url')
+  return {
+    upsert: (id, payload, expiresIn) =>
+      pushedRequests.save(
+        keyOf(id),
+        Provider.ctx!.oidc.client!.clientId,
+        payload as unknown as PushedRequest,
+        after(now, expiresIn),
+      ),
+    async find(id) {
+      const oidc = Provider.ctx!.oidc
+      const arriving = oidc.route === 'authorization'
+      if (arriving && id.startsWith(BY_KEY)) return undefined
+      const found = await pushedRequests.find(keyOf(id))
+      // Looked up again at the end of a sign-in; the engine would take one that is gone for one that never was.
+      if (!found && !arriving) return { consumed: true } as AdapterPayload
+      if (!found || found.clientId !== oidc.client?.clientId) return undefined
+      const { clientId, consumed, expiresAt, ...request } = found
+      const exp = Math.floor(expiresAt.getTime() / 1000)
+      return given(request, { jti: id, exp, ...(consumed && { consumed: true }) })
+    },
+    async consume(id) {
+      if (!(await pushedRequests.consume(keyOf(id))))
+        throw new errors.InvalidRequestUri('request_uri is invalid, expired, or was already used')
     },
   }
 }

@@ -10,7 +10,7 @@ export const OPENID_SCOPES = ['openid', 'profile', 'email', 'offline_access'] as
 /** What the engine keeps for us on its client under the name `gatehouse`. */
 export type ClientFacts = Pick<
   Client,
-  'kind' | 'firstParty' | 'refresh' | 'scopes' | 'serves' | 'authMethod' | 'epoch'
+  'kind' | 'firstParty' | 'refresh' | 'scopes' | 'serves' | 'authMethod' | 'epoch' | 'dpop'
 > & {
   /** what a client of `client_secret_jwt` may sign with, newest first; `sealed` in base64url */
   readonly sealedSecrets?: readonly { readonly id: string; readonly sealed: string }[]
@@ -34,6 +34,7 @@ export function clientMetadata(
     serves: client.serves,
     authMethod: client.authMethod,
     epoch: client.epoch,
+    dpop: client.dpop,
     // The engine keeps what it makes of a client by what it is told of it: with another secret it is another one.
     ...(secretForm(client) === 'sealed' && {
       sealedSecrets: sealedSecrets.map(({ id, sealed }) => ({ id, sealed: sealed.toString('base64url') })),
@@ -55,6 +56,7 @@ export function clientMetadata(
     response_modes: [...client.responseModes],
     application_type: isNativeApp(client) ? 'native' : 'web',
     scope: OPENID_SCOPES.join(' '),
+    require_pushed_authorization_requests: client.requirePar,
     ...(client.jwks && { jwks: { keys: [...client.jwks.keys] } as ClientMetadata['jwks'] }),
     ...(client.jwksUri && { jwks_uri: client.jwksUri }),
     gatehouse: facts,

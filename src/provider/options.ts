@@ -33,6 +33,7 @@ export function engineOptions(parts: ProviderParts): Configuration {
     routes: {
       authorization: '/authorize',
       token: '/token',
+      pushed_authorization_request: '/par',
       jwks: '/jwks',
       introspection: '/introspect',
       revocation: '/revoke',
@@ -69,7 +70,7 @@ export function engineOptions(parts: ProviderParts): Configuration {
     },
     features: {
       devInteractions: { enabled: false },
-      pushedAuthorizationRequests: { enabled: false },
+      pushedAuthorizationRequests: { enabled: true },
       dPoP: { enabled: false },
       clientCredentials: { enabled: true },
       introspection: { enabled: true, allowedPolicy: introspectionPolicy as never },

@@ -81,6 +81,12 @@ function keepSymmetricKeys(provider: Provider, { sealedSecrets }: ProviderParts)
 function mintOurOwnIds(provider: Provider, { ring, tokens: { families } }: ProviderParts): void {
   loose(provider.AuthorizationCode).prototype.generateTokenId = () => mintOpaque('ac', ring.version)
   loose(provider.Grant).prototype.generateTokenId = mintGrantId
+  // The library's own id, and room for what it will be hashed under.
+  const pushed = loose(provider.PushedAuthorizationRequest).prototype
+  const randomId = pushed.generateTokenId as () => string
+  pushed.generateTokenId = function () {
+    return ring.mark(randomId.call(this))
+  }
   for (const model of [loose(provider.AccessToken), loose(provider.ClientCredentials)]) {
     const original = model.prototype.generateTokenId as () => string
     model.prototype.generateTokenId = function (this: { format?: string }) {

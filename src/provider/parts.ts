@@ -15,6 +15,7 @@ import type { SigningKey } from '../signing-keys/key.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { Codes } from '../tokens/codes.ts'
 import type { Families } from '../tokens/families.ts'
+import type { PushedRequests } from '../tokens/pushed-requests.ts'
 import type { Replays } from '../tokens/replay.ts'
 import type { Revoke } from '../tokens/revoke.ts'
 
@@ -46,6 +47,7 @@ export interface ProviderParts {
     readonly codes: Codes
     readonly families: Families
     readonly accessTokens: AccessTokens
+    readonly pushedRequests: PushedRequests
     readonly replays: Replays
     readonly revoke: Revoke
     readonly endings: Pick<Endings, 'anyEnded' | 'endNamed'>
@@ -61,6 +63,8 @@ export interface ProviderParts {
 /** Lifetimes in seconds (DESIGN: defaults). */
 export const LIFETIMES = {
   code: 60,
+  // The engine has it fixed.
+  pushedRequest: 60,
   interaction: 15 * 60,
   accessToken: 10 * 60,
   idToken: 60 * 60,

@@ -1,7 +1,7 @@
 // Refusals of the endpoints for programs, where the standards name another error than the library does.
 import type { Middleware } from 'koa'
 
-const PROGRAMS = new Set(['/token', '/introspect', '/revoke'])
+const PROGRAMS = new Set(['/token', '/par', '/introspect', '/revoke'])
 
 /** What the library calls `invalid_request`, by its words, and what the standards call it. */
 const RENAMED: readonly [RegExp, string][] = [

@@ -237,6 +237,8 @@ function webClient(id: string, redirectUri: string, resource: string): ClientFie
     redirectUris: [redirectUri],
     postLogoutRedirectUris: [],
     responseModes: ['query'],
+    requirePar: false,
+    dpop: 'optional',
     refresh: 'session',
     scopes: { [resource]: ['orders:read', 'orders:write'] },
     serves: [],

@@ -104,6 +104,8 @@ function serviceClient(id: string, resource: string): ClientFields {
     redirectUris: [],
     postLogoutRedirectUris: [],
     responseModes: ['query'],
+    requirePar: false,
+    dpop: 'optional',
     refresh: 'none',
     scopes: { [resource]: ['orders:read'] },
     serves: [],

@@ -26,6 +26,8 @@ it('adds a client under the rules of a document and shows its secret once', asyn
       post_logout_redirect_uris: [],
       response_modes: ['query'],
       refresh: 'none',
+      require_par: false,
+      dpop: 'optional',
       scopes: { [ORDERS]: ['orders:read', 'orders:write'] },
       serves: [],
     },

@@ -35,6 +35,8 @@ describe('the document of a client', () => {
       redirectUris: [],
       postLogoutRedirectUris: [],
       responseModes: ['query'],
+      requirePar: false,
+      dpop: 'optional',
       refresh: 'none',
       scopes: {},
       serves: [],

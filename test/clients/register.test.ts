@@ -20,6 +20,8 @@ const billing: ClientFields = {
   redirectUris: [],
   postLogoutRedirectUris: [],
   responseModes: ['query'],
+  requirePar: false,
+  dpop: 'optional',
   refresh: 'none',
   scopes: { 'https://orders.example.com': ['orders:read'] },
   serves: [],

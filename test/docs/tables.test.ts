@@ -23,6 +23,7 @@ describe('lifetimes', () => {
 
   it.each([
     ['authorization code', LIFETIMES.code],
+    ['pushed authorization request', LIFETIMES.pushedRequest],
     ['sign-in or consent page', LIFETIMES.interaction],
     ['access token', LIFETIMES.accessToken],
     ['ID token', LIFETIMES.idToken],
@@ -39,7 +40,7 @@ describe('lifetimes', () => {
   })
 
   it('names nothing else', () => {
-    expect(rows.size).toBe(12)
+    expect(rows.size).toBe(13)
   })
 
   it('the longest life of an access token is as told, to the second', () => {

@@ -138,6 +138,8 @@ const WEB_CLIENT: Omit<ClientFields, 'id' | 'name'> = {
   redirectUris: [CALLBACK],
   postLogoutRedirectUris: ['http://localhost:9/'],
   responseModes: ['query'],
+  requirePar: false,
+  dpop: 'optional',
   refresh: 'session',
   scopes: { [ORDERS]: ['orders:read', 'orders:write'] },
   serves: [],

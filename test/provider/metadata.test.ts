@@ -103,6 +103,7 @@ describe('S-018 what is promised is kept', () => {
       introspection_endpoint: `${server.issuer}/introspect`,
       revocation_endpoint: `${server.issuer}/revoke`,
       end_session_endpoint: `${server.issuer}/logout`,
+      pushed_authorization_request_endpoint: `${server.issuer}/par`,
       response_types_supported: ['code'],
       response_modes_supported: ['form_post', 'fragment', 'query'],
       grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'],

@@ -1,0 +1,88 @@
+// Two server processes on one slow database: what is good for one use is used once, whoever of many is first (SECURITY R-06).
+import { createBrowser } from '../helpers/browser.ts'
+import { authorizeUrl, basic, passPages, pkce, post, redeem } from '../helpers/flow.ts'
+import { type RawAnswer, type ServerProcess, send, startProcess } from '../helpers/process.ts'
+import { addCast, CALLBACK, freePort, startTestServer, TEST_SECRET, type TestServer } from '../helpers/server.ts'
+import { type SlowDatabase, slowDown } from '../helpers/slow-database.ts'
+
+const PARALLEL = 50
+
+let home: TestServer
+let cast: Awaited<ReturnType<typeof addCast>>
+let slow: SlowDatabase
+let pair: ServerProcess[]
+let issuer: string
+const server = () => ({ issuer })
+
+beforeAll(async () => {
+  home = await startTestServer()
+  cast = await addCast(home)
+  slow = await slowDown(home.database.connection, 10)
+  const ports = [await freePort(), await freePort()]
+  issuer = `http://localhost:${ports[0]}`
+  pair = await Promise.all(
+    ports.map((port) =>
+      startProcess({
+        PORT: String(port),
+        GATEHOUSE_ISSUER: issuer,
+        DATABASE_URL: slow.url,
+        GATEHOUSE_SECRET: TEST_SECRET,
+        LOG_LEVEL: 'error',
+      }),
+    ),
+  )
+  // A cold pool lets one request finish before the next has a connection, and hides every race.
+  const warm = await fire('/introspect', { form: { token: 'x' }, headers: basic('orders-api', cast.api) })
+  expect(new Set(warm.map(({ status }) => status))).toEqual(new Set([200]))
+})
+afterAll(async () => {
+  await Promise.all((pair ?? []).map((one) => one.stop()))
+  await slow?.close()
+  await home?.stop()
+})
+
+/** Sends one request many times, to both processes in turn and all at once. */
+function fire(
+  path: string,
+  { form, headers = {} }: { form?: Record<string, string>; headers?: Record<string, string> },
+): Promise<RawAnswer[]> {
+  const host = new URL(issuer).host
+  return Promise.all(
+    Array.from({ length: PARALLEL }, (_, index) =>
+      send(pair[index % 2]!.port, path, { form, headers: { ...headers, host } }),
+    ),
+  )
+}
+
+const noFaults = (answers: RawAnswer[]) => expect(answers.filter(({ status }) => status >= 500)).toEqual([])
+
+it(`R-06 S-053 one request_uri x${PARALLEL} by a person who is signed in: one success`, async () => {
+  const shop = { id: 'shop', secret: cast.shop }
+  const browser = createBrowser(issuer)
+  await passPages(browser, await browser.open(authorizeUrl(server(), 'shop', pkce().challenge)))
+  const { verifier, challenge } = pkce()
+  const { body } = await post(
+    server(),
+    '/par',
+    {
+      client_id: 'shop',
+      response_type: 'code',
+      redirect_uri: CALLBACK,
+      scope: 'openid',
+      code_challenge: challenge,
+      code_challenge_method: 'S256',
+    },
+    shop,
+  )
+  const address = `/authorize?${new URLSearchParams({ client_id: 'shop', request_uri: String(body.request_uri) })}`
+  const answers = await fire(address, { headers: { cookie: await browser.jar.getCookieString(issuer) } })
+  noFaults(answers)
+  const heard = answers.map(({ headers, text }) => {
+    const at = headers.location === undefined ? undefined : new URL(String(headers.location), issuer).searchParams
+    return at?.get('code') ?? at?.get('error') ?? /invalid_request_uri/.exec(text)?.[0]
+  })
+  const codes = heard.filter((one) => one?.startsWith('gth_ac_'))
+  expect(codes).toHaveLength(1)
+  expect(heard.filter((one) => one === 'invalid_request_uri')).toHaveLength(PARALLEL - 1)
+  expect((await redeem(server(), shop, { code: codes[0]!, verifier })).status).toBe(200)
+})
