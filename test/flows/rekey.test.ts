@@ -98,7 +98,7 @@ interface Before {
   opaque: RawAnswer
   code: { code: string; verifier: string }
   usedCode: { code: string; verifier: string; answer: RawAnswer }
-  rotated: { old: unknown; successor: RawAnswer }
+  family: RawAnswer
   revoked: unknown
   signIn: Page
   signInBrowser: Browser
@@ -112,7 +112,7 @@ it('there are things of the first version', async () => {
   const first = await getCode(browser)
   const jwt = await redeemAt(0, first)
   const opaque = await redeemAt(1, await getCode(browser, 'openid things:read', THINGS))
-  const rotated = await redeemAt(0, await getCode(browser))
+  const family = await redeemAt(0, await getCode(browser))
   const revoked = (await redeemAt(0, await getCode(browser))).body.access_token
   expect((await revokeAt(1, revoked)).status).toBe(200)
   const signInBrowser = cluster.browser(0)
@@ -126,7 +126,7 @@ it('there are things of the first version', async () => {
     opaque,
     code: await getCode(browser),
     usedCode: { ...usedCode, answer: await redeemAt(0, usedCode) },
-    rotated: { old: rotated.body.refresh_token, successor: await refreshAt(0, rotated.body.refresh_token) },
+    family,
     revoked,
     signInBrowser,
     signIn: await signInBrowser.open(authorizeUrl({ issuer }, 'spa', pkce().challenge)),
@@ -143,7 +143,8 @@ it('there are things of the first version', async () => {
 describe('rekey --ring', () => {
   it('adds a version, seals everything again, and is audited', async () => {
     const ran = await rekey('--ring', '--json')
-    expect(ran).toMatchObject({ code: 0, json: { version: 2, resealed: 2 } })
+    expect(ran).toMatchObject({ code: 0, json: { version: 2, resealed: expect.any(Number) } })
+    expect(ran.json.resealed).toBeGreaterThanOrEqual(2)
     const audited = await home.database
       .pool()
       .query(`select kind, actor, subject from audit_entries where kind like 'ring.%' order by id`)
@@ -191,15 +192,15 @@ describe('rekey --ring', () => {
     expect([set.status, set.html]).toEqual([200, expect.not.stringContaining('name="password"')])
   })
 
-  it('a refresh family stays one: the same name, and the same successor at every process', async () => {
-    const again = await Promise.all([0, 1].map((node) => refreshAt(node, before.rotated.old)))
-    expect(new Set(again.map(({ body }) => body.refresh_token))).toEqual(
-      new Set([before.rotated.successor.body.refresh_token]),
-    )
-    const next = await refreshAt(1, before.rotated.successor.body.refresh_token)
-    const families = [before.rotated.successor, next].map(({ body }) => decodeJwt(String(body.access_token)).fid)
-    expect([next.status, families[1]]).toEqual([200, families[0]])
-    expect(next.body.refresh_token).toMatch(/^gth_rt_[^z]/)
+  it('a refresh family stays one: the same name, and one successor at every process', async () => {
+    const answers = await Promise.all([0, 1].map((node) => refreshAt(node, before.family.body.refresh_token)))
+    expect(answers.map(({ status }) => status)).toEqual([200, 200])
+    const [successor, other] = answers.map(({ body }) => body.refresh_token)
+    expect(other).toBe(successor)
+    expect(successor).toMatch(/^gth_rt_[^z]/)
+    const next = await refreshAt(1, successor)
+    const names = [before.family, ...answers, next].map(({ body }) => decodeJwt(String(body.access_token)).fid)
+    expect([next.status, new Set(names).size]).toEqual([200, 1])
   })
 
   it('what had ended stays so: a JWT by its jti, a used code, an assertion', async () => {
