@@ -32,7 +32,7 @@ export function createFirstAdmin({ unit, audit, store, links, passwords, isBreac
       const passwordHash = await passwords.hash(password)
 
       return unit.run(async (): Promise<LinkUse> => {
-        await links.lockSetup()
+        if (!(await links.takeTurn('admin-setup', token, store.hasAdmin))) return { outcome: 'expired' }
         if (await store.hasAdmin()) return { outcome: 'expired' }
         // Asked before the link is used, so that it is still good when the form comes again.
         if (await store.findByEmail(person.email)) {

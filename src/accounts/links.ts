@@ -2,6 +2,7 @@
 // a link does not use it up (mail scanners look), and of many who use it at once one succeeds.
 import { randomBytes } from 'node:crypto'
 import { type ExpressionBuilder, sql } from 'kysely'
+import { inTurn, myTurn } from '../db/in-turn.ts'
 import type { Schema } from '../db/schema.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
@@ -27,8 +28,11 @@ export interface Links {
   use(purpose: LinkPurpose, token: string): Promise<boolean>
   /** Makes every unused link of an account unusable, as after its password was set. */
   endAll(accountId: string): Promise<void>
-  /** Waits until nobody else is making an administrator by link; lasts as long as the unit of work. */
-  lockSetup(): Promise<void>
+  /**
+   * Waits for one's turn to use a link, or to make an administrator by one; it lasts as long as the unit of work.
+   * @returns false when the link was used meanwhile, or `isOver` says that there is nothing left to do
+   */
+  takeTurn(purpose: LinkPurpose, token: string, isOver?: () => Promise<boolean>): Promise<boolean>
 }
 
 /** @returns the store of one-time links */
@@ -52,8 +56,31 @@ export function createLinks({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRi
     await sql`select pg_advisory_xact_lock(${SETUP_LOCK})`.execute(await unit.write())
   }
 
+  const inspect: Links['inspect'] = async (purpose, token) => {
+    const db = await unit.read()
+    const row = await db
+      .selectFrom('account_links')
+      .select('account_id')
+      .where(usable(purpose, token))
+      .executeTakeFirst()
+    return row && { accountId: row.account_id ?? undefined }
+  }
+
   return {
-    lockSetup,
+    inspect,
+
+    async takeTurn(purpose, token, isOver = async () => false) {
+      const db = await unit.write()
+      const turn =
+        purpose === 'admin-setup'
+          ? sql<boolean>`pg_try_advisory_xact_lock(${SETUP_LOCK})`
+          : myTurn(ring.hashes('account-link', token).get(ring.version)!)
+      return inTurn(async () => {
+        const { rows } = await sql<{ mine: boolean }>`select ${turn} as mine`.execute(db)
+        if (rows[0]!.mine) return true
+        return (await inspect(purpose, token)) && !(await isOver()) ? 'undecided' : false
+      })
+    },
 
     make(purpose, accountId) {
       const token = randomBytes(32).toString('base64url')
@@ -75,16 +102,6 @@ export function createLinks({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRi
         await db.insertInto('account_links').values(row).execute()
         return { token, expiresAt }
       })
-    },
-
-    async inspect(purpose, token) {
-      const db = await unit.read()
-      const row = await db
-        .selectFrom('account_links')
-        .select('account_id')
-        .where(usable(purpose, token))
-        .executeTakeFirst()
-      return row && { accountId: row.account_id ?? undefined }
     },
 
     async use(purpose, token) {

@@ -39,6 +39,7 @@ export function createSetPassword(parts: ActParts) {
       if (fault) return { outcome: 'refused', faults: { password: fault }, account }
       const hash = await passwords.hash(password)
       return unit.run(async () => {
+        if (!(await links.takeTurn('set-password', token))) return { outcome: 'expired' }
         if (!(await store.hold(account.id)) || !(await links.use('set-password', token))) return { outcome: 'expired' }
         return { outcome: (await put(account.id, hash, account.id)) ? 'done' : 'expired' }
       })

@@ -63,8 +63,8 @@ export async function allowAccess(
   const account = await parts.findAccount(accountId)
   if (!account || account.disabledAt) throw new errors.SessionNotFound('account is gone')
   const { asked } = await describeRequest(parts, details)
-  const before = (await details.claim())?.consent
-  const grantId = before?.grantId ?? (await saveGrant(parts, details, accountId, asked))
+  if (!(await details.claim(({ consent }) => consent?.grantId !== undefined))) return details.goOn()
+  const grantId = await saveGrant(parts, details, accountId, asked)
   await details.finish({ consent: { grantId } }, { mergeWithLastSubmission: true })
 }
 

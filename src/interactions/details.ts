@@ -7,6 +7,13 @@ import type { InteractionParts } from './parts.ts'
 
 type EngineResult = Parameters<Provider['interactionResult']>[2]
 
+/** What the pages can have told the engine. */
+export interface Answer {
+  readonly login?: { readonly accountId: string }
+  readonly consent?: { readonly grantId?: string }
+  readonly error?: string
+}
+
 export interface InteractionDetails {
   readonly uid: string
   readonly client: Client
@@ -16,11 +23,14 @@ export interface InteractionDetails {
   readonly session?: { readonly accountId: string }
   readonly grantId?: string
   /**
-   * Locks the interaction for the rest of the unit of work; of many answers to one page, each waits for the one before.
-   * @returns what was answered before
+   * Holds the interaction for the rest of the unit of work. Of many answers to one page one has it at a time.
+   * @param isSame whether an answer that was there before is the one that is about to be given
+   * @returns false when that is so: there is nothing left to do but `goOn`
    * @throws SessionNotFound when it is over: an answer that comes late must not bring it back
    */
-  claim(): Promise<{ readonly consent?: { readonly grantId?: string } } | undefined>
+  claim(isSame: (answer: Answer) => boolean): Promise<boolean>
+  /** Sends the browser back to the engine with the answer that is there. */
+  goOn(): void
   /** Tells the engine the result and sends the browser back to it. */
   finish(result: EngineResult, options?: { mergeWithLastSubmission?: boolean }): Promise<void>
 }
@@ -45,18 +55,23 @@ export async function readInteraction(
     prompt: found.prompt,
     session: found.session && { accountId: found.session.accountId },
     grantId: found.grantId,
-    async claim() {
-      const locked = await interactions.lock(found.uid)
-      if (!locked) throw new errors.SessionNotFound('interaction is over')
-      return locked.result as { consent?: { grantId?: string } } | undefined
+    async claim(isSame) {
+      const isAnswered = ({ result }: { result?: Answer }) => result !== undefined && isSame(result)
+      const held = await interactions.lock(found.uid, isAnswered)
+      if (!held) throw new errors.SessionNotFound('interaction is over')
+      return !isAnswered(held)
     },
+    goOn: () => redirect(ctx, found.returnTo),
     async finish(result, options = { mergeWithLastSubmission: false }) {
-      const returnTo = await engine.interactionResult(ctx.req, ctx.res, result, options)
-      // 303, so that the browser does not post the password on (RFC 9700 section 4.12).
-      ctx.redirect(returnTo)
-      ctx.status = 303
+      redirect(ctx, await engine.interactionResult(ctx.req, ctx.res, result, options))
     },
   }
+}
+
+/** 303, so that the browser does not post the password on (RFC 9700 section 4.12). */
+function redirect(ctx: Koa.Context, to: string): void {
+  ctx.redirect(to)
+  ctx.status = 303
 }
 
 /** @returns where the person goes after this interaction: forms of its pages may lead there */

@@ -37,12 +37,13 @@ export async function signIn(parts: InteractionParts, ctx: Koa.Context, details:
     showSignIn(parts, ctx, details, { email, error: WRONG_CREDENTIALS })
     return
   }
-  await details.claim()
+  const accountId = verdict.account.id
+  if (!(await details.claim(({ login }) => login?.accountId === accountId))) return details.goOn()
   await parts.audit({
     kind: 'account.signed-in',
-    actor: verdict.account.id,
-    subject: verdict.account.id,
+    actor: accountId,
+    subject: accountId,
     detail: { client: details.client.id },
   })
-  await details.finish({ login: { accountId: verdict.account.id, amr: ['pwd'], remember: true } })
+  await details.finish({ login: { accountId, amr: ['pwd'], remember: true } })
 }

@@ -39,7 +39,7 @@ export function interactionRoutes(parts: InteractionParts): Koa.Middleware {
         return
       case 'cancel':
       case 'deny':
-        await details.claim()
+        if (!(await details.claim(({ error }) => error !== undefined))) return details.goOn()
         await parts.audit({
           kind: 'consent.refused',
           actor: details.session?.accountId ?? 'anonymous',

@@ -1,6 +1,7 @@
 // Logins and consents under way. Their id is in a cookie and in the page's address, so it is kept as a keyed hash and cut
 // out of what is stored. The engine makes that id, and has no room in it for the ring's version: it is looked for under each.
 import { sql } from 'kysely'
+import { inTurn, myTurn } from '../db/in-turn.ts'
 import type { Db, UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 
@@ -9,8 +10,14 @@ export interface Interactions {
   find(id: string): Promise<Record<string, unknown> | undefined>
   /** Finds one whose time is over, too, for a page that offers to start again. */
   findExpired(id: string): Promise<Record<string, unknown> | undefined>
-  /** Finds and locks one for the rest of the unit of work, so that a double click is answered once. */
-  lock(id: string): Promise<Record<string, unknown> | undefined>
+  /**
+   * Finds one and holds it for the rest of the unit of work, so that a double click is answered once. Of many at once one has
+   * it; the others look on, and have what they see as soon as that is decided.
+   */
+  lock(
+    id: string,
+    isDecided: (payload: Record<string, unknown>) => boolean,
+  ): Promise<Record<string, unknown> | undefined>
   /** @returns false when it was gone already */
   destroy(id: string): Promise<boolean>
 }
@@ -54,15 +61,30 @@ export function createInteractions({
       return read(id, await select(await unit.read(), id).executeTakeFirst())
     },
 
-    async lock(id) {
-      const live = select(await unit.write(), id).where('expires_at', '>', now())
-      return read(id, await live.forUpdate().executeTakeFirst())
+    async lock(id, isDecided) {
+      const db = await unit.write()
+      const live = select(db, id).where('expires_at', '>', now())
+      return inTurn(async () => {
+        const mine = await live
+          .where(myTurn(keys(id)[0]!))
+          .forUpdate()
+          .executeTakeFirst()
+        if (mine) return read(id, mine)
+        const seen = read(id, await live.executeTakeFirst())
+        return seen && !isDecided(seen) ? 'undecided' : seen
+      })
     },
 
     async destroy(id) {
       const db = await unit.write()
-      const result = await db.deleteFrom('interactions').where('id_hash', 'in', keys(id)).executeTakeFirst()
-      return result.numDeletedRows === 1n
+      const mine = db
+        .deleteFrom('interactions')
+        .where('id_hash', 'in', keys(id))
+        .where(myTurn(keys(id)[0]!))
+      return inTurn(async () => {
+        if ((await mine.executeTakeFirst()).numDeletedRows === 1n) return true
+        return (await select(db, id).executeTakeFirst()) ? 'undecided' : false
+      })
     },
   }
 }
