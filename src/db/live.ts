@@ -5,6 +5,7 @@ import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { Connection } from './connect.ts'
+import type { PrimaryWatch } from './primary.ts'
 
 /** What may be kept: `clients` are clients and their secrets. */
 export type Topic = 'clients' | 'resources' | 'signing-keys' | 'key-ring'
@@ -20,6 +21,8 @@ const LAST_RETRY = 1000
 
 export interface LiveParts {
   readonly connection: Connection
+  /** what the pools of this process have seen */
+  readonly primary: PrimaryWatch
   /** milliseconds of a clock that only goes forward */
   readonly clock: () => number
   /** hears that the connection was lost, once each time, and that a listener threw */
@@ -49,7 +52,7 @@ export interface Live {
  * Starts to listen. Through a proxy that loses notifications (PgBouncer in transaction mode) the heartbeat alone keeps the bound.
  * @returns at once; topics have a version as soon as they were read for the first time
  */
-export function startLive({ connection, clock, report }: LiveParts): Live {
+export function startLive({ connection, primary, clock, report }: LiveParts): Live {
   const listeners = new Map<string, Set<() => void>>()
   const wake = new EventEmitter()
   const over = new AbortController()
@@ -93,10 +96,12 @@ export function startLive({ connection, clock, report }: LiveParts): Live {
 
   async function follow(client: pg.Client): Promise<void> {
     client.on('notification', ({ payload }) => touch(payload ?? ''))
+    await primary.check(client)
     await client.query('listen gatehouse')
     // What was kept under another connection is not compared: behind it may stand a server that lost the last commits.
     connections += 1
     while (!over.signal.aborted) {
+      if (!primary.isCurrent(client)) throw new Error('what hears of changes is connected to an old primary')
       const since = clock()
       await read(client)
       if (touched.size === 0) await pause(wake, Math.max(0, HEARTBEAT - (clock() - since)))

@@ -9,6 +9,7 @@ import type { ProviderParts } from '../provider/parts.ts'
 import type { Rooms } from '../wire.ts'
 import { createApp } from './app.ts'
 import { freshKeys } from './fresh-keys.ts'
+import type { HealthParts } from './health.ts'
 import type { LandingParts } from './landing.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -18,18 +19,18 @@ export interface Built {
 }
 
 /**
- * @param parts `ready` says whether this node should get requests
+ * @param parts `health` says whether this node should get requests
  */
 export function buildServer({
   rooms,
   log,
-  ready,
+  health,
   landing,
   metrics,
 }: {
   rooms: Rooms
   log: Logger
-  ready: () => Promise<boolean>
+  health: HealthParts
   landing: LandingParts
   metrics: Metrics
 }): Built {
@@ -45,7 +46,7 @@ export function buildServer({
     refreshRing: rooms.refreshRing,
     log,
     unit,
-    health: { ready },
+    health,
     landing,
     metrics,
     metricsToken: config.metricsToken,

@@ -1,8 +1,11 @@
 // Opens the port, and closes it without cutting an answer short.
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import { OperatorFault } from '../vocabulary/fault.ts'
+import { type Connections, trackConnections } from './connections.ts'
 
 export interface Listening {
+  /** From now on every answer ends its connection; new ones are still taken. */
+  shed(): void
   /** Takes no new connections, lets requests under way finish, and cuts what is left after `graceSeconds`. */
   close(graceSeconds?: number): Promise<void>
 }
@@ -12,7 +15,7 @@ export interface Listening {
  * @throws OperatorFault when the port is taken, forbidden, or no address could be used
  */
 export async function listen(handler: RequestListener, port: number, hosts: readonly string[]): Promise<Listening> {
-  const servers: Server[] = []
+  const servers: Connections[] = []
   for (const host of hosts) {
     try {
       servers.push(await open(handler, port, host))
@@ -23,39 +26,32 @@ export async function listen(handler: RequestListener, port: number, hosts: read
         if (host === '::') servers.push(await open(handler, port, '0.0.0.0'))
         continue
       }
-      await Promise.all(servers.map((server) => close(server, 0)))
+      await Promise.all(servers.map((server) => server.close(0)))
       throw portFault(error as NodeJS.ErrnoException, port, host)
     }
   }
   if (servers.length === 0)
     throw new OperatorFault(`No address to listen on: ${hosts.join(', ')}.`, 'Set HOST to an address of this machine.')
   return {
+    shed() {
+      for (const server of servers) server.shed()
+    },
     close: async (graceSeconds = 10) => {
-      await Promise.all(servers.map((server) => close(server, graceSeconds)))
+      await Promise.all(servers.map((server) => server.close(graceSeconds * 1000)))
     },
   }
 }
 
-function open(handler: RequestListener, port: number, host: string): Promise<Server> {
+function open(handler: RequestListener, port: number, host: string): Promise<Connections> {
   // A connection that says nothing, or drips its request, is cut (milliseconds).
   const server = createServer({ headersTimeout: 15_000, requestTimeout: 30_000, keepAliveTimeout: 65_000 }, handler)
+  const connections = trackConnections({ clock: () => performance.now() }, server)
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen({ port, host }, () => {
       server.off('error', reject)
-      resolve(server)
+      resolve(connections)
     })
-  })
-}
-
-function close(server: Server, graceSeconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    const cut = setTimeout(() => server.closeAllConnections(), graceSeconds * 1000)
-    server.close(() => {
-      clearTimeout(cut)
-      resolve()
-    })
-    server.closeIdleConnections()
   })
 }
 

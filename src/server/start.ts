@@ -1,5 +1,6 @@
 // Starts everything, says where it is, and stops it in the right order: readiness first, then connections, then the database.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { connect } from '../db/connect.ts'
@@ -28,6 +29,7 @@ import { buildServer } from './build.ts'
 import { type Listening, listen } from './listen.ts'
 import { createLogger } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import { createWatchers, type Watchers } from './watchers.ts'
 
 export interface StartOptions {
   readonly config: Config
@@ -65,27 +67,28 @@ export async function startServer({ config, demo, say, terminal, keyTimes }: Sta
   try {
     const live = startLive({
       connection: opened.connection,
+      primary: opened.primary,
       clock: () => performance.now(),
       report: (error) => log.warn({ err: error }, 'the database is asked instead of memory until it is back'),
     })
     stops.push(live.stop)
     const rooms = await buildRooms({ config, db: opened.db, log, live, keyTimes })
-    const draining = { now: false }
+    const watchers = createWatchers({ clock: () => performance.now() })
     const withDemo = demo ?? opened.embedded !== undefined
     const landing = { describe: () => describeLanding({ config, rooms, demo: withDemo, version: VERSION }) }
-    const ready = () => isReady(opened, draining)
+    const health = { ready: () => isReady(opened, watchers), asked: watchers.asked }
     const metrics = createMetrics({
       version: VERSION,
       pool: opened.pool,
       databaseUp: async () => (await pendingMigrations(opened.probe)) !== undefined,
     })
-    const { app } = buildServer({ rooms, log, ready, landing, metrics })
+    const { app } = buildServer({ rooms, log, health, landing, metrics })
     // Before the first request: whoever finds the server ready finds the demo, too.
     if (withDemo) await prepareDemo(config, rooms)
     stops.push(startOwnSweeper(opened, rooms, log, metrics).stop)
     stops.push(rooms.clients.secretUse.start((error) => reportUses(log, error)).stop)
     const listening = await listen(app.callback(), config.port, config.hosts)
-    stops.push(() => drain(listening, draining))
+    stops.push(() => drain(listening, watchers))
     if (withDemo) stops.push((await startDemoGateway(config, log)).close)
     // After the start, which must not wait for the keys that stand by.
     const { rotation, times } = rooms.signingKeys
@@ -152,14 +155,22 @@ function reportKeys(log: Logger, outcome: KeyStep | { error: unknown }): void {
   else log.info(outcome, 'signing key')
 }
 
+/** Milliseconds in which a load balancer turns away after the last time it saw red. */
+const TURNING_AWAY = 200
+
 /** Readiness turns red before anything closes, so that a load balancer has sent its last request. */
-async function drain(listening: Listening, draining: { now: boolean }): Promise<void> {
-  draining.now = true
+async function drain(listening: Listening, watchers: Watchers): Promise<void> {
+  watchers.turnRed()
+  if (watchers.watching()) {
+    listening.shed()
+    while (watchers.watching()) await sleep(20)
+    await sleep(TURNING_AWAY)
+  }
   await listening.close()
 }
 
 /** A database that hangs makes this throw within 2 seconds, which is a no. */
-async function isReady({ probe }: OpenDatabase, draining: { now: boolean }): Promise<boolean> {
-  if (draining.now) return false
+async function isReady({ probe }: OpenDatabase, watchers: Watchers): Promise<boolean> {
+  if (watchers.red()) return false
   return (await pendingMigrations(probe)).length === 0
 }

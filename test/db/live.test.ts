@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { type Live, STALE_AFTER, startLive, type Topic } from '../../src/db/live.ts'
+import { createPrimaryWatch } from '../../src/db/primary.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
 import { type SlowDatabase, slowDown } from '../helpers/slow-database.ts'
 
@@ -26,7 +27,12 @@ const clock = () => performance.now()
 
 function start(connection: Parameters<typeof startLive>[0]['connection'] = database.connection) {
   const errors: string[] = []
-  const live = startLive({ connection, clock, report: (error) => errors.push(error.message) })
+  const live = startLive({
+    connection,
+    primary: createPrimaryWatch(),
+    clock,
+    report: (error) => errors.push(error.message),
+  })
   started.push(live)
   return { live, errors }
 }

@@ -71,6 +71,7 @@ export async function startTestServer(
   const opened = await openDatabase(config, { role: 'server', say: () => undefined })
   const live = startLive({
     connection: opened.connection,
+    primary: opened.primary,
     clock: () => performance.now(),
     report: (error) => logger.warn({ err: error }, 'not live'),
   })
@@ -79,7 +80,7 @@ export async function startTestServer(
     rooms,
     metrics: createMetrics({ version: '0.0.0', pool: opened.pool, databaseUp: async () => true }),
     log: logger,
-    ready: async () => true,
+    health: { ready: async () => true },
     landing: {
       describe: async () => ({
         issuer: config.issuer,

@@ -1,0 +1,87 @@
+// A server that closes answers what was sent to it, on connections that are there already, too.
+import { Agent, type IncomingMessage, request } from 'node:http'
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { listen } from '../../src/server/listen.ts'
+import { freePort } from '../helpers/server.ts'
+
+const agents: Agent[] = []
+afterEach(() => {
+  for (const agent of agents.splice(0)) agent.destroy()
+})
+
+/** Asks once, on a connection that is kept. @returns the answer, with its body read to the end, or the error's code */
+function ask(port: number, agent: Agent): Promise<IncomingMessage | string> {
+  return new Promise((resolve) => {
+    const outgoing = request({ port, host: '127.0.0.1', agent }, (answer) => {
+      answer.resume()
+      answer.once('end', () => resolve(answer))
+      answer.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
+    })
+    outgoing.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
+    outgoing.end()
+  })
+}
+function keeping(): Agent {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  agents.push(agent)
+  return agent
+}
+
+it('no request on a kept connection is lost while it closes', async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const port = await freePort()
+    const listening = await listen((_request, answer) => void setTimeout(() => answer.end('done'), 2), port, [
+      '127.0.0.1',
+    ])
+    const ends: string[] = []
+    const clients = Array.from({ length: 20 }, async (_, index) => {
+      const agent = keeping()
+      for (;;) {
+        const answer = await ask(port, agent)
+        if (typeof answer === 'string') return ends.push(answer)
+        await sleep(index) // another rhythm each
+      }
+    })
+    await sleep(100)
+    await listening.close()
+    await Promise.all(clients)
+    // Each was told on its connection, and found nobody when it came back.
+    expect(new Set(ends)).toEqual(new Set(['ECONNREFUSED']))
+  }
+})
+
+it('a request under way is finished and its connection ended; what is idle, silent or half said keeps nobody waiting', async () => {
+  const port = await freePort()
+  const listening = await listen(
+    (incoming, answer) => void setTimeout(() => answer.end('done'), incoming.url === '/slow' ? 1000 : 0),
+    port,
+    ['127.0.0.1'],
+  )
+  const idle = keeping()
+  expect(await ask(port, idle)).toMatchObject({ statusCode: 200 })
+  const silent = connect(port, '127.0.0.1')
+  silent.on('error', () => undefined)
+  await sleep(50)
+  const begun = performance.now()
+  await listening.close()
+  expect(performance.now() - begun).toBeLessThan(900)
+
+  const again = await listen((_incoming, answer) => void setTimeout(() => answer.end('done'), 600), port, ['127.0.0.1'])
+  const under = ask(port, keeping())
+  await sleep(100)
+  await again.close()
+  const answer = await under
+  expect(answer).toMatchObject({ statusCode: 200, headers: { connection: 'close' } })
+})
+
+it('what does not end is cut after the grace', async () => {
+  const port = await freePort()
+  const listening = await listen(() => undefined, port, ['127.0.0.1'])
+  const never = ask(port, keeping())
+  await sleep(50)
+  const begun = performance.now()
+  await listening.close(0.5)
+  expect(await never).toMatch(/ECONNRESET|hang up/)
+  expect(performance.now() - begun).toBeLessThan(1000)
+})
