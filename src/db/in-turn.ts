@@ -7,7 +7,7 @@ import { outage } from './outage.ts'
 
 /** Milliseconds: how often the others look, and until when somebody must have decided. */
 const LOOK_AGAIN = 25
-const PATIENCE = 4_000
+const PATIENCE = 3_000
 
 /** @returns a condition for the UPDATE: true for one transaction at a time, until its end; `key` names the row (8 bytes or more) */
 export function myTurn(key: Buffer): RawBuilder<boolean> {

@@ -21,6 +21,8 @@ type Loss = 'answer' | 'request' | 'cut'
 export interface FaultProxy {
   /** a DATABASE_URL that leads through the proxy */
   readonly url: string
+  /** the same in parts */
+  readonly connection: ProxyTarget & { ssl: false }
   /** @param milliseconds added to every round trip, half on either way */
   delay(milliseconds: number): void
   /** Cuts every connection; new ones are taken. */
@@ -89,6 +91,7 @@ export async function startFaultProxy(
   const way = over === 'tcp' ? { host: '127.0.0.1', port } : { host: folder, port: 5432 }
   return {
     url: databaseUrl({ ...target, ...way }),
+    connection: { ...target, ...way, ssl: false },
     delay(milliseconds) {
       state.latency = milliseconds
     },
