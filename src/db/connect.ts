@@ -3,10 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Kysely, PostgresDialect, type PostgresPoolClient, sql } from 'kysely'
 import pg from 'pg'
 import { OperatorFault } from '../vocabulary/fault.ts'
-import { guard, type Pulse } from './guard.ts'
+import { guard } from './guard.ts'
 import { outage } from './outage.ts'
 import { PATIENCE, type Patience } from './patience.ts'
 import { createPrimaryWatch, type PrimaryWatch } from './primary.ts'
+import { createPulse, type Pulse } from './pulse.ts'
 import type { Schema } from './schema.ts'
 import type { Db } from './unit-of-work.ts'
 import { within } from './within.ts'
@@ -55,7 +56,7 @@ export function connect(connection: Connection, options: ConnectOptions = {}): C
   // `error` event, unheard, would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined))
   pool.on('error', (error) => options.onLost?.(error))
-  const waiting = { pool, primary, patience, pulse: { at: Number.NEGATIVE_INFINITY } }
+  const waiting = { pool, primary, patience, pulse: createPulse() }
   const guarded = {
     options: pool.options,
     connect: () => acquire(waiting),
@@ -77,18 +78,25 @@ interface Waiting {
 
 async function acquire({ pool, primary, patience, pulse }: Waiting): Promise<PostgresPoolClient> {
   const begun = performance.now()
+  const done = pulse.wait()
   const waited = () => performance.now() - begun
-  const silence = () => performance.now() - Math.max(begun, pulse.at)
-  const left = () => Math.min(patience.connection - silence(), patience.queue - waited())
+  const left = () => Math.min(patience.connection - pulse.silence(begun), patience.queue - waited())
   for (;;) {
     try {
-      const client = await within(left(), pool.connect(), { more: left, onLate: (late) => late.release() })
-      if (primary.isCurrent(client)) return guard({ patience, pulse }, client, silence())
+      const first = Math.max(patience.least, left())
+      const client = await within(first, pool.connect(), { more: left, onLate: (late) => late.release() })
+      if (primary.isCurrent(client)) {
+        done('nothing')
+        return guard({ patience, pulse }, client)
+      }
       client.release(true)
     } catch (error) {
       // A full server has a place again when somebody goes, or one of our own connections comes free.
       const full = (error as { code?: unknown }).code === '53300'
-      if (!full || waited() + AGAIN > patience.connection) throw noConnection(error)
+      if (!full || waited() + AGAIN > patience.connection) {
+        done('silence')
+        throw noConnection(error)
+      }
       await sleep(AGAIN)
     }
   }

@@ -4,24 +4,17 @@ import type { PostgresPoolClient } from 'kysely'
 import type { PoolClient } from 'pg'
 import { outage } from './outage.ts'
 import type { Patience } from './patience.ts'
+import type { Pulse } from './pulse.ts'
 import { within } from './within.ts'
-
-/** When the database last answered anybody of this process, in milliseconds of `performance.now()`. */
-export interface Pulse {
-  at: number
-}
 
 /**
  * @param client as the pool handed it out; it goes back by `release`, or is cut when a statement gets no answer in time: on a
  *   connection that may still bring an old answer nothing new can be asked
- * @param silence milliseconds that went by without an answer before we got it
  */
 export function guard(
   { patience, pulse }: { patience: Patience; pulse: Pulse },
   client: PoolClient & { processID?: number },
-  silence: number,
 ): PostgresPoolClient {
-  let next = Math.max(patience.least, patience.statement - silence)
   let released = false
   let warning: string | undefined
   const onNotice = ({ code, message }: { code?: string; message?: string }) => {
@@ -38,16 +31,19 @@ export function guard(
 
   const query = async (sql: string, parameters: readonly unknown[]): Promise<unknown> => {
     if (released) throw outage('08003', 'The connection to the database was given up.')
-    // A rollback is done at once or not worth waiting for: the server rolls back what is cut, too.
-    const milliseconds = sql === 'rollback' ? patience.least : next
-    next = patience.statement
     warning = undefined
+    const done = pulse.wait()
+    // A rollback is done at once or not worth waiting for: the server rolls back what is cut, too.
+    const silence = sql === 'rollback' ? patience.statement : pulse.silence(performance.now())
     let result: unknown
     try {
+      const milliseconds = Math.max(patience.least, patience.statement - silence)
       result = await within(milliseconds, client.query(sql, [...parameters]))
-      pulse.at = performance.now()
+      done('answer')
     } catch (error) {
-      if ((error as { code?: unknown }).code === '08006') release(true)
+      const { code, severity } = error as { code?: unknown; severity?: unknown }
+      done(severity === undefined ? 'silence' : 'answer')
+      if (code === '08006') release(true)
       throw error
     }
     if (warning !== undefined && client.getTransactionStatus() === 'I') {

@@ -1,13 +1,13 @@
 // How long we wait for the database. All in milliseconds.
 
 export interface Patience {
-  /** until there is a connection, counted from the last answer of the database to anybody of this process */
+  /** until there is a connection, counted from the last answer of the database to anybody (see pulse.ts) */
   readonly connection: number
   /** until there is a connection, however often others are answered meanwhile */
   readonly queue: number
-  /** until a statement is answered; then its connection is cut. Silence before a first statement counts. */
+  /** until a statement is answered, counted in the same way; then its connection is cut */
   readonly statement: number
-  /** what a first statement has in any case */
+  /** what a connection and a statement have in any case */
   readonly least: number
   /** the server's own bounds, which end statements before we cut their connection; 0 is none */
   readonly server: {

@@ -1,6 +1,7 @@
 // The front door: every door in the order in which a request passes them.
 import Koa from 'koa'
 import type { Logger } from 'pino'
+import { asRequest } from '../db/pulse.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import { answerErrors } from '../http/answer-errors.ts'
 import { assets } from '../http/assets.ts'
@@ -9,6 +10,7 @@ import type { CookieSigner } from '../http/cookie-signer.ts'
 import { methods } from '../http/methods.ts'
 import { pinOrigin } from '../http/pin-origin.ts'
 import { requestId } from '../http/request-id.ts'
+import { PUBLIC_PATHS } from '../provider/cache-headers.ts'
 import type { Engine } from '../provider/create.ts'
 import { commit } from './commit.ts'
 import { type HealthParts, health } from './health.ts'
@@ -42,6 +44,7 @@ export function createApp(parts: AppParts): Koa {
   app.keys = parts.cookieSigner
   speakSchemeOf(parts.issuer, app)
   const readCaller = createCallerReader(parts.trustedProxies)
+  app.use((_ctx, next) => asRequest(next))
   app.use(requestId())
   app.use((ctx, next) => {
     ctx.state.caller = readCaller(ctx.req)
@@ -56,7 +59,8 @@ export function createApp(parts: AppParts): Koa {
   app.use(methods())
   app.use(assets())
   app.use(landing(parts.landing))
-  app.use((_ctx, next) => parts.refreshRing().then(next)) // keys that another process may use already
+  // Keys that another process may use already; what everybody may keep needs none, and is not to wait for a database.
+  app.use((ctx, next) => (PUBLIC_PATHS.has(ctx.path) ? next() : parts.refreshRing().then(next)))
   app.use(commit(parts.unit)) // one transaction per request, opened at the first write
   app.use(parts.accountRoutes)
   app.use(parts.interactionRoutes)
