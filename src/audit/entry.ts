@@ -30,6 +30,8 @@ export const AUDIT_KINDS = [
   'consent.given',
   'consent.refused',
   'consent.withdrawn',
+  'grant.started',
+  'grant.changed',
   'grant.ended',
   'session.ended',
   'code.redeemed',

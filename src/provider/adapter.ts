@@ -112,13 +112,15 @@ function grants({ sessions: { grants }, now, tokens, audit }: ProviderParts): Pa
       const owner = { accountId: payload.accountId as string, clientId: payload.clientId as string }
       const end = expiresIn ? after(now, expiresIn) : undefined
       // Account or client went while the request was on its way.
-      if (!(await grants.save(id, owner, without(payload, 'jti'), end)))
-        throw new errors.SessionNotFound('account or client is gone')
+      const saved = await grants.save(id, owner, without(payload, 'jti'), end)
+      if (!saved) throw new errors.SessionNotFound('account or client is gone')
+      const kind = saved === 'made' ? 'grant.started' : 'grant.changed'
+      await audit({ kind, actor: owner.accountId, subject: id, detail: { client: owner.clientId } })
     },
     find: async (id) => given(await grants.find(id), { jti: id }),
     async destroy(id) {
       if ((await grants.destroy(id)) && (await tokens.revoke.grant(grantKey(id), 'signed-out'))) {
-        await audit({ kind: 'grant.ended', actor: actorAtHand(), detail: { route: routeAtHand() } })
+        await audit({ kind: 'grant.ended', actor: actorAtHand(), subject: id, detail: { route: routeAtHand() } })
       }
     },
   }

@@ -7,9 +7,14 @@ import type { UnitOfWork } from '../db/unit-of-work.ts'
 export interface GrantStore {
   /**
    * Makes a grant under the epochs of the moment, or changes what one allows.
-   * @returns false when its account or client is gone or disabled
+   * @returns which of the two; undefined when its account or client is gone or disabled
    */
-  save(id: string, owner: { accountId: string; clientId: string }, payload: object, expiresAt?: Date): Promise<boolean>
+  save(
+    id: string,
+    owner: { accountId: string; clientId: string },
+    payload: object,
+    expiresAt?: Date,
+  ): Promise<'made' | 'changed' | undefined>
   /** @returns the grant, while it has not expired and account and client stand */
   find(id: string): Promise<Record<string, unknown> | undefined>
   /** @returns whether there was one */
@@ -55,7 +60,7 @@ export function createGrants({ unit, now }: { unit: UnitOfWork; now: () => Date 
     async save(id, { accountId, clientId }, payload, expiresAt) {
       const db = await unit.write()
       // What is changed keeps its epochs: a grant that ended a moment ago must not come back by it.
-      const result = await sql`insert into grants
+      const result = await sql<{ made: boolean }>`insert into grants
           (id_hash, account_id, client_id, account_epoch, client_epoch, payload, expires_at)
         select ${grantKey(id)}, accounts.id, clients.id, accounts.epoch, clients.epoch, ${JSON.stringify(payload)}::jsonb,
           ${expiresAt ?? null}::timestamptz
@@ -63,8 +68,10 @@ export function createGrants({ unit, now }: { unit: UnitOfWork; now: () => Date 
         where accounts.id = ${accountId} and accounts.disabled_at is null
           and clients.id = ${clientId} and clients.disabled_at is null
         on conflict (id_hash) do update set payload = excluded.payload, expires_at = excluded.expires_at
-          where grants.account_id = excluded.account_id and grants.client_id = excluded.client_id`.execute(db)
-      return result.numAffectedRows === 1n
+          where grants.account_id = excluded.account_id and grants.client_id = excluded.client_id
+        returning xmax = 0 as made`.execute(db)
+      const [row] = result.rows
+      return row && (row.made ? 'made' : 'changed')
     },
 
     async find(id) {
