@@ -17,6 +17,7 @@ export function guard(
 ): PostgresPoolClient {
   let released = false
   let warning: string | undefined
+  let broken: unknown
   const onNotice = ({ code, message }: { code?: string; message?: string }) => {
     if (code?.startsWith('01')) warning = message
   }
@@ -44,6 +45,9 @@ export function guard(
       const { code, severity } = error as { code?: unknown; severity?: unknown }
       done(severity === undefined ? 'silence' : 'answer')
       if (code === '08006') release(true)
+      // What comes after a failure in the same transaction is refused for it alone: the first one is the cause.
+      if (code === '25P02' && broken !== undefined) throw broken
+      broken ??= error
       throw error
     }
     if (warning !== undefined && client.getTransactionStatus() === 'I') {

@@ -1,4 +1,5 @@
 // The unit of work: one transaction from the first write on, committed or rolled back as a whole.
+import { sql } from 'kysely'
 import { type Connected, connect } from '../../src/db/connect.ts'
 import { createUnitOfWork, type UnitOfWork } from '../../src/db/unit-of-work.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
@@ -108,3 +109,12 @@ async function transactions(): Promise<number> {
   )
   return answer.rows[0].open
 }
+
+it('what fails after a failure in the same transaction is told by the first one, which somebody may have passed over', async () => {
+  const failing = unit.run(async () => {
+    const write = await unit.write()
+    await sql`select 1 / 0`.execute(write).catch(() => undefined)
+    await sql`select 1`.execute(write)
+  })
+  await expect(failing).rejects.toMatchObject({ code: '22012' })
+})
