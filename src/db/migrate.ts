@@ -11,6 +11,7 @@ import * as versions from '../../migrations/0007-versions.ts'
 import * as signingKeyStates from '../../migrations/0008-signing-key-states.ts'
 import * as clientSecrets from '../../migrations/0009-client-secrets.ts'
 import * as pushedRequests from '../../migrations/0010-pushed-requests.ts'
+import * as throttleBuckets from '../../migrations/0011-throttle-buckets.ts'
 import * as epochs from '../../migrations/0012-epochs.ts'
 import * as ringVersions from '../../migrations/0015-ring-versions.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
@@ -32,6 +33,7 @@ const MIGRATIONS: Record<string, OurMigration> = {
   '0008-signing-key-states': signingKeyStates,
   '0009-client-secrets': clientSecrets,
   '0010-pushed-requests': pushedRequests,
+  '0011-throttle-buckets': throttleBuckets,
   '0012-epochs': epochs,
   '0015-ring-versions': ringVersions,
 }

@@ -220,6 +220,13 @@ export interface EndedEpochsTable {
   ended_at: Timestamp
 }
 
+/** Token buckets of guarded acts, by keyed hash. A bucket that is full again needs no row. */
+export interface ThrottleBucketsTable {
+  key: Buffer
+  /** when it is full again; later by one token's time for each try */
+  expires_at: Timestamp
+}
+
 export interface AuditEntriesTable {
   id: Generated<string>
   at: Timestamp
@@ -258,6 +265,7 @@ export interface Schema {
   replays: ReplaysTable
   endings: EndingsTable
   ended_epochs: EndedEpochsTable
+  throttle_buckets: ThrottleBucketsTable
   audit_entries: AuditEntriesTable
   versions: VersionsTable
 }

@@ -23,6 +23,8 @@ export const KEPT_SECONDS: Readonly<Record<string, number>> = {
   grants: 60,
   interactions: 24 * 60 * 60,
   account_links: 24 * 60 * 60,
+  // Buckets go by the database's clock, the sweeper by that of its node, which must not empty them early.
+  throttle_buckets: 24 * 60 * 60,
 }
 
 /** What one batch did. `busy`: another node sweeps at this moment; `late`: it took too long and was undone. */

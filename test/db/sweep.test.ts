@@ -58,6 +58,7 @@ it('removes what is over, in batches, and keeps the rest', async () => {
     insert into grants (id_hash, client_id, account_epoch, client_epoch, payload, expires_at) select decode(md5(n::text), 'hex'), 'c', 1, 1, '{}', case n when 4 then null else now() + (n - 2) * interval '2 days' end from generate_series(1, 4) n;
     insert into pushed_requests select decode(md5(n::text), 'hex'), 'c', 'r', true, null, null, now() + (n - 2) * interval '2 days' from generate_series(1, 3) n;
     insert into endings select 'token', decode(md5(n::text), 'hex'), 'r', now(), now() + (n - 2) * interval '2 days' from generate_series(1, 3) n;
+    insert into throttle_buckets select decode(md5(n::text), 'hex'), now() + (n - 2) * interval '2 days' from generate_series(1, 3) n;
     insert into account_links select decode(md5(n::text), 'hex'), 'admin-setup', null, now() + (n - 2) * interval '2 days', null, now() from generate_series(1, 3) n;`)
   expect(await sweeper().sweep()).toBe(2500 + 9)
   expect(await count('replays')).toBe(10)
