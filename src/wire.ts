@@ -41,6 +41,7 @@ import { holdKeys } from './signing-keys/held.ts'
 import { createKeyRotation } from './signing-keys/rotate.ts'
 import { createSigningKeyStore } from './signing-keys/store.ts'
 import { deriveKeyTimes, type KeyTimes } from './signing-keys/times.ts'
+import { createThrottle } from './throttle/create.ts'
 import { createAccessTokens } from './tokens/access-tokens.ts'
 import { createCodes } from './tokens/codes.ts'
 import { createFamilies } from './tokens/families.ts'
@@ -315,6 +316,12 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
     accounts,
     withdraw,
     signingKeys: { ...heldKeys, records: keyStore.records, rotation, times: keyTimes },
+    throttle: createThrottle({
+      db,
+      hash: (value) => ring.handles('throttle', value)[0],
+      raised: config.profile === 'test',
+      refused: (what) => log.warn({ request: currentRequestId(), ...what }, 'throttled'),
+    }),
     sessions: {
       sessions,
       grants,

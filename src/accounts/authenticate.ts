@@ -11,7 +11,8 @@ export type Authentication =
 
 /**
  * @returns a function from email and password to the account; the reason of a refusal is for the log, never for the caller.
- *   Where it is called inside a unit of work, the account keeps this password and stays enabled until the unit ends.
+ *   Where it is called inside a unit of work, the account keeps this password and stays enabled until the unit ends. `giveBack`
+ *   is called for a try that was right, or that could not be made; every other one is spent.
  */
 export function createAuthenticate({
   store,
@@ -22,12 +23,28 @@ export function createAuthenticate({
   links: Pick<Links, 'endAll'>
   passwords: Passwords
 }) {
-  return async function authenticate(email: string, password: string): Promise<Authentication> {
+  const compare = async (hash: string | undefined, password: string, giveBack: () => Promise<void>) => {
+    try {
+      return await passwords.verify(hash, password)
+    } catch (error) {
+      // The queue was full: nobody has learned anything from this try.
+      await giveBack()
+      throw error
+    }
+  }
+
+  return async function authenticate(
+    email: string,
+    password: string,
+    giveBack: () => Promise<void> = async () => undefined,
+  ): Promise<Authentication> {
     const found = isEmail(email.trim()) ? await store.findForSignIn(email) : undefined
     const hash = found?.passwordHash
-    const fits = await passwords.verify(hash, password)
+    const fits = await compare(hash, password, giveBack)
     if (!found || !hash || !fits) return { ok: false, reason: 'unknown' }
     if (found.account.disabledAt) return { ok: false, reason: 'owner-disabled' }
+    // Now, while nothing is locked: from here on this request holds a connection, and must not wait for another.
+    await giveBack()
 
     const better = passwords.isOutdated(hash) ? await passwords.hash(password) : hash
     // Hashing takes its time. Whoever was disabled or got a new password meanwhile is not let in with the old one.

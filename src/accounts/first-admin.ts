@@ -51,7 +51,7 @@ export function createFirstAdmin({ unit, audit, store, links, passwords, isBreac
           throw new Problem(409, 'conflict', 'Somebody with this address was added at the same moment. Try again.')
         }
         await audit({ kind: 'account.admin-made', actor: made.id, subject: made.id, detail: { email: made.email } })
-        return { outcome: 'done' }
+        return { outcome: 'done', account: made }
       })
     },
   }

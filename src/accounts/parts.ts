@@ -35,5 +35,6 @@ export type FieldFaults = Readonly<Partial<Record<'email' | 'name' | 'password',
 
 /** What came of using a link: it did its work, cannot be used any more, or is still good and the form is not. */
 export type LinkUse =
-  | { readonly outcome: 'done' | 'expired' }
+  | { readonly outcome: 'done'; readonly account: Account }
+  | { readonly outcome: 'expired' }
   | { readonly outcome: 'refused'; readonly faults: FieldFaults; readonly account?: Account }

@@ -41,7 +41,7 @@ export function createSetPassword(parts: ActParts) {
       return unit.run(async () => {
         if (!(await links.takeTurn('set-password', token))) return { outcome: 'expired' }
         if (!(await store.hold(account.id)) || !(await links.use('set-password', token))) return { outcome: 'expired' }
-        return { outcome: (await put(account.id, hash, account.id)) ? 'done' : 'expired' }
+        return (await put(account.id, hash, account.id)) ? { outcome: 'done', account } : { outcome: 'expired' }
       })
     },
   }

@@ -37,6 +37,8 @@ export interface Pages {
     readonly email?: string
     /** what was wrong with the last try: `WRONG_CREDENTIALS`, or another one sentence */
     readonly error?: string
+    /** instead of `error`: when the next try may be made; nothing is wrong with the fields then */
+    readonly throttled?: string
     /** true when somebody is signed in already and wants to be somebody else */
     readonly switching?: boolean
   }
@@ -110,6 +112,7 @@ export interface Pages {
     readonly email?: string
     readonly name?: string
     readonly errors?: { readonly email?: string; readonly name?: string; readonly password?: string }
+    readonly throttled?: string
   }
   /** Fields `password`, `token`, `csrf`; button `action=set-password`. */
   setPassword: {
@@ -118,6 +121,7 @@ export interface Pages {
     readonly csrf: string
     readonly action: string
     readonly error?: string
+    readonly throttled?: string
   }
   /** A one-time link that was used already or is too old. */
   linkExpired: {

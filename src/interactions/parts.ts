@@ -7,11 +7,15 @@ import type { Csrf } from '../http/csrf.ts'
 import type { Resource } from '../resources/resource.ts'
 import type { Consents } from '../sessions/consents.ts'
 import type { Interactions } from '../sessions/interactions.ts'
+import type { Throttle } from '../throttle/create.ts'
+import type { KnownDevices } from '../throttle/known-device.ts'
 
 export interface InteractionParts {
   readonly issuer: string
   readonly provider: () => Provider
   readonly csrf: Csrf
+  readonly throttle: Throttle
+  readonly devices: KnownDevices
   readonly audit: Audit
   readonly interactions: Interactions
   readonly consents: Consents
@@ -21,5 +25,6 @@ export interface InteractionParts {
   readonly authenticate: (
     email: string,
     password: string,
+    giveBack: () => Promise<void>,
   ) => Promise<{ ok: true; account: Account } | { ok: false; reason: string }>
 }

@@ -1,5 +1,5 @@
 // What a start says: where everything is, how the first administrator gets in, what to try next. The page at `/` says the same.
-import { type Config, isLocal } from '../config.ts'
+import type { Config } from '../config.ts'
 import type { Pages } from '../http/views.ts'
 import { DEMO_ROUTES, demoAudience } from '../tour/demo-api.ts'
 import type { OpenDatabase, Rooms } from '../wire.ts'
@@ -49,10 +49,6 @@ export async function announce({
   say('  Try, in another terminal:')
   for (const { command, what } of demo ? COMMANDS : COMMANDS.slice(-1)) say(`  ${command.padEnd(30)} ${what}`)
   say('')
-  if (!isLocal(config.issuer)) {
-    say('  Password guessing is not throttled yet: do not put this version on the internet.')
-    say('')
-  }
 }
 
 /** @returns what the page at `/` shows */

@@ -6,6 +6,7 @@ import { createCsrf } from '../http/csrf.ts'
 import { interactionRoutes } from '../interactions/routes.ts'
 import { createEngine, type Engine } from '../provider/create.ts'
 import type { ProviderParts } from '../provider/parts.ts'
+import { createKnownDevices } from '../throttle/known-device.ts'
 import type { Rooms } from '../wire.ts'
 import { createApp } from './app.ts'
 import { freshKeys } from './fresh-keys.ts'
@@ -34,9 +35,10 @@ export function buildServer({
   landing: LandingParts
   metrics: Metrics
 }): Built {
-  const { config, ring, unit, audit } = rooms
+  const { config, ring, unit, audit, throttle } = rooms
   const secure = config.issuer.startsWith('https:')
   const csrf = createCsrf({ origin: config.issuer, secure, hmacs: (value) => ring.handles('form', value) })
+  const devices = createKnownDevices({ secure, hmacs: (value) => ring.handles('device', value) })
   const engine = createEngine(engineParts(rooms))
   rooms.signingKeys.onSwap(() => engine.rebuild(engineParts(rooms)))
   const app = createApp({
@@ -50,7 +52,7 @@ export function buildServer({
     landing,
     metrics,
     metricsToken: config.metricsToken,
-    accountRoutes: accountRoutes({ accounts: rooms.accounts, csrf }),
+    accountRoutes: accountRoutes({ accounts: rooms.accounts, csrf, throttle, devices }),
     interactionRoutes: interactionRoutes({
       findClient: rooms.clients.find,
       findResource: rooms.resources.find,
@@ -58,6 +60,8 @@ export function buildServer({
       issuer: config.issuer,
       provider: engine.provider,
       csrf,
+      throttle,
+      devices,
       audit,
       interactions: rooms.sessions.interactions,
       consents: rooms.sessions.consents,

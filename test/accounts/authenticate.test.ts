@@ -39,6 +39,26 @@ const storeHash = (hash: string) =>
 const hashOf = (password: string, cost: { memoryCost?: number; timeCost?: number } = {}) =>
   argon2.hash(password, { type: argon2.argon2id, memoryCost: 19 * 1024, timeCost: 2, parallelism: 1, ...cost })
 
+it('a try is given back when it was right, or could not be made, and before anything is locked', async () => {
+  const given: string[] = []
+  const giveBack = (what: string) => async () => {
+    const { rows } = await people.database
+      .pool()
+      .query(`select from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'`)
+    given.push(rows.length === 0 ? what : `${what}, while locked`)
+  }
+  const { authenticate } = people.accounts
+  await people.unit.run(() => authenticate('ada@example.com', PASSWORD, giveBack('right')))
+  await authenticate('ada@example.com', OTHER_PASSWORD, giveBack('wrong'))
+  await authenticate('disabled@example.com', PASSWORD, giveBack('disabled'))
+  expect(given).toEqual(['right'])
+
+  const crowd = await Promise.allSettled(Array.from({ length: 150 }, () => authenticate('x', 'x', giveBack('busy'))))
+  const busy = crowd.filter(({ status }) => status === 'rejected')
+  expect(busy.length).toBeGreaterThan(0)
+  expect(given.slice(1)).toEqual(busy.map(() => 'busy'))
+})
+
 const TRIES: [what: string, email: string, password: string][] = [
   ['wrong password', 'ada@example.com', OTHER_PASSWORD],
   ['unknown address', 'adb@example.com', OTHER_PASSWORD],

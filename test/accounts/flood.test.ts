@@ -6,7 +6,8 @@ import { addCast, PASSWORD, startTestServer, type TestServer } from '../helpers/
 
 let server: TestServer
 beforeAll(async () => {
-  server = await startTestServer()
+  // Many tries in a short time, of which none is a guess: the limits of the test profile.
+  server = await startTestServer({ env: { GATEHOUSE_PROFILE: 'test' } })
   await addCast(server)
 })
 afterAll(() => server?.stop())

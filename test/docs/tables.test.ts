@@ -5,6 +5,7 @@ import { CLIENT_KINDS } from '../../src/clients/client.ts'
 import { readClientFields } from '../../src/clients/fields.ts'
 import { LIFETIMES } from '../../src/provider/parts.ts'
 import { readResourceFields } from '../../src/resources/fields.ts'
+import { LIMITS } from '../../src/throttle/limits.ts'
 import { GRACE_SECONDS } from '../../src/tokens/families.ts'
 import { KEY_TIMES } from '../../src/wire.ts'
 import { createRun } from '../cli/run.ts'
@@ -74,6 +75,19 @@ it('each kind of client gets the defaults that are told', () => {
     if (kind !== '`service`')
       expect([kind, use!.startsWith('the token is replaced')]).toEqual([kind, authMethod === 'none'])
   }
+})
+
+it('each limit on tries is as told', () => {
+  const ACTS = { signIn: 'sign in', setPassword: 'choose a password', setUp: 'first administrator' }
+  const limits = Object.entries(LIMITS).flatMap(([act, buckets]) =>
+    Object.entries(buckets).map(([bucket, { burst, every }]) => [
+      ACTS[act as keyof typeof ACTS],
+      bucket,
+      `${burst}`,
+      `${every} s`,
+    ]),
+  )
+  expect(tableOf(readme, 'Tries at')).toEqual(limits)
 })
 
 describe('the public contract of the pages', () => {

@@ -10,7 +10,8 @@ let server: TestServer
 let cast: Awaited<ReturnType<typeof addCast>>
 
 beforeAll(async () => {
-  server = await startTestServer()
+  // Many tries in a short time, of which none is a guess: the limits of the test profile.
+  server = await startTestServer({ env: { GATEHOUSE_PROFILE: 'test' } })
   cast = await addCast(server)
 })
 afterAll(() => server.stop())

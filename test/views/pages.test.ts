@@ -16,12 +16,25 @@ import { pageSamples as samples } from '../helpers/page-samples.ts'
 type Name = keyof Pages
 const LONG = `${'W'.repeat(200)} ${'long words '.repeat(30)}`
 const { csrf, action, appName } = samples.signIn
+const THROTTLED = 'Too many tries. Try again in 3 minutes, at 14:05 UTC.'
 
 /** Every state that is looked at, by its address. */
 const states: Record<string, string> = {
   ...Object.fromEntries((Object.keys(samples) as Name[]).map((name) => [name, renderPage(name, samples[name])])),
   'signIn-first': renderPage('signIn', { appName, csrf, action }),
   'signIn-long': renderPage('signIn', { ...samples.signIn, switching: false, appName: LONG }),
+  'signIn-throttled': renderPage('signIn', {
+    ...samples.signIn,
+    switching: false,
+    error: undefined,
+    throttled: THROTTLED,
+  }),
+  'setPassword-throttled': renderPage('setPassword', {
+    ...samples.setPassword,
+    error: undefined,
+    throttled: THROTTLED,
+  }),
+  'setup-throttled': renderPage('setup', { ...samples.setup, errors: undefined, throttled: THROTTLED }),
   'consent-verified': renderPage('consent', { ...samples.consent, verified: true, groups: [], staysConnected: false }),
   'consent-long': renderPage('consent', {
     ...samples.consent,
@@ -120,16 +133,22 @@ describe('without JavaScript', () => {
     return focused()
   }
 
-  it.each(['signIn-first', 'signIn', 'signIn-long', 'setPassword-first', 'signOut', 'formPost'])(
-    '%s: the main action is on the first screen of a small phone',
-    async (state) => {
-      await page.goto(`${origin}/${state}`)
-      const box = (await page.locator('.button-main').boundingBox())!
-      expect(box.y + box.height).toBeLessThanOrEqual(568)
-      expect(box.height).toBeGreaterThanOrEqual(44)
-      expect(await page.evaluate('scrollY')).toBe(0)
-    },
-  )
+  it.each([
+    'signIn-first',
+    'signIn',
+    'signIn-long',
+    'signIn-throttled',
+    'setPassword-throttled',
+    'setPassword-first',
+    'signOut',
+    'formPost',
+  ])('%s: the main action is on the first screen of a small phone', async (state) => {
+    await page.goto(`${origin}/${state}`)
+    const box = (await page.locator('.button-main').boundingBox())!
+    expect(box.y + box.height).toBeLessThanOrEqual(568)
+    expect(box.height).toBeGreaterThanOrEqual(44)
+    expect(await page.evaluate('scrollY')).toBe(0)
+  })
 
   // 320 pixels is also what 400 % zoom leaves of a window 1280 wide
   it.each(Object.keys(states))(
@@ -185,6 +204,15 @@ describe('without JavaScript', () => {
     expect(await tab()).toBe('#email')
     await page.keyboard.press('Enter')
     expect(await focused()).toBe('email')
+  })
+
+  it('whoever has to wait hears it first, and no field is marked wrong', async () => {
+    for (const state of ['signIn-throttled', 'setPassword-throttled', 'setup-throttled']) {
+      await page.goto(`${origin}/${state}`)
+      await startsAt('problem')
+      expect(await page.locator('[role=alert]').textContent()).toContain(THROTTLED)
+      expect(await page.locator('[aria-invalid], .field-error, [role=alert] a').count()).toBe(0)
+    }
   })
 
   it('consent by keyboard: switch, allow, cancel, and nothing before', async () => {

@@ -1,0 +1,93 @@
+// The guard before everything that hashes a password: one named act each, with its buckets.
+import type { Db } from '../db/unit-of-work.ts'
+import { type Bucket, createBuckets } from './buckets.ts'
+import { LIMITS, type Limit, raiseLimits } from './limits.ts'
+import { networkOf } from './network.ts'
+
+/** A test run signs in as the same few people all day. */
+const TEST_FACTOR = 1000
+
+export interface Refusal {
+  readonly ok: false
+  readonly reason: 'throttled'
+  /** whole seconds until the next try, at least 1 */
+  readonly seconds: number
+  /** when that is */
+  readonly at: Date
+}
+
+/** A try that may be made. It is spent already; `giveBack` is for one that was right, or was not made after all. */
+export type Try = { readonly ok: true; giveBack(): Promise<void> } | Refusal
+
+export interface Throttle {
+  /**
+   * Before a password is compared.
+   * @param who `account`: the key of the email as it was given, whether or not there is such an account; `address`: who calls;
+   *   `device`: the browser, where this account has signed in with it before. It is then the only bucket: neither strangers nor
+   *   neighbours can use up the tries of somebody's own browser.
+   */
+  signIn(who: { account: string; address: string; device?: string }): Promise<Try>
+  /** Before a password is set by a link. @param who `link`: the link's token as it was given */
+  setPassword(who: { link: string; address: string }): Promise<Try>
+  /** Before the first administrator is made by a link. */
+  setUp(who: { link: string; address: string }): Promise<Try>
+}
+
+/** What the log is told of a refused try: never who was meant. */
+export interface RefusedTry {
+  readonly act: string
+  /** the kind of the bucket that was empty */
+  readonly bucket: string
+  readonly seconds: number
+}
+
+/**
+ * @param parts `db`: the pool itself; `hash` makes row keys under a key of the server; `raised`: for test runs; `refused` hears of
+ *   each try that was refused. A refusal changes nothing, so it is no audit entry: whoever hammers at a form would fill the audit.
+ * @returns the guard; it throws where the database does not answer, and then no password is compared (fail closed)
+ */
+export function createThrottle({
+  db,
+  hash,
+  raised,
+  refused,
+}: {
+  db: Db
+  hash: (value: string) => Buffer
+  raised: boolean
+  refused: (what: RefusedTry) => void
+}): Throttle {
+  const buckets = createBuckets({ db })
+  const limits = raised ? raiseLimits(LIMITS, TEST_FACTOR) : LIMITS
+
+  const attempt = async (act: string, wanted: Record<string, readonly [Limit, string]>): Promise<Try> => {
+    const named = Object.entries(wanted).map(([name, [limit, value]]) => ({
+      name,
+      // Nobody who reads the table learns who was tried, or from where.
+      bucket: { ...limit, key: hash(`${act}\0${name}\0${value}`) } satisfies Bucket,
+    }))
+    const asked = named.map(({ bucket }) => bucket)
+    const taking = await buckets.take(asked)
+    if (taking.ok) return { ok: true, giveBack: () => buckets.giveBack(asked) }
+    const seconds = Math.max(1, Math.ceil(taking.seconds))
+    refused({ act, bucket: named.find(({ bucket }) => bucket.key.equals(taking.lacking))?.name ?? '', seconds })
+    return { ok: false, reason: 'throttled', seconds, at: taking.at }
+  }
+
+  return {
+    signIn({ account, address, device }) {
+      const { signIn } = limits
+      if (device !== undefined) return attempt('sign-in', { device: [signIn.device, device] })
+      return attempt('sign-in', { account: [signIn.account, account], network: [signIn.network, networkOf(address)] })
+    },
+
+    setPassword: ({ link, address }) =>
+      attempt('set-password', {
+        link: [limits.setPassword.link, link],
+        network: [limits.setPassword.network, networkOf(address)],
+      }),
+
+    setUp: ({ link, address }) =>
+      attempt('set-up', { link: [limits.setUp.link, link], network: [limits.setUp.network, networkOf(address)] }),
+  }
+}
