@@ -20,6 +20,7 @@ const CHANGES: readonly (readonly [string, string, string, string])[] = [
   ['accounts', 'insert', 'true', 'account made'],
   ['accounts', 'update', 'new.password_hash is distinct from old.password_hash', 'password changed'],
   ['clients', 'insert', 'true', 'client made'],
+  ['key_ring', 'update', 'true', 'key ring changed'],
   ['account_links', 'update', 'old.used_at is null and new.used_at is not null', 'link used'],
 ]
 
@@ -58,6 +59,7 @@ const REASONS: readonly (readonly [what: string, reasons: readonly string[]])[] 
   ['family made', ['code.redeemed']],
   ['secret made', ['client.added', 'client.changed', 'client.secret-rotated']],
   ['consent changed', ['consent.given']],
+  ['key ring changed', ['ring.rewrapped', 'ring.version-added', 'ring.version-used', 'ring.version-dropped']],
   ['link used', ['account.password-set', 'account.admin-made']],
 ]
 
