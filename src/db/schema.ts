@@ -167,6 +167,7 @@ export interface AccessTokensTable {
   session_uid: string | null
   issued_at: Timestamp
   expires_at: Timestamp
+  dpop_jkt: Buffer | null
 }
 
 /** What many access tokens have in common, such as audience and scope, once. */

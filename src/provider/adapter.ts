@@ -233,11 +233,12 @@ function refreshTokens({ tokens: { families, revoke }, audit, now }: ProviderPar
 function accessTokens({ tokens: { accessTokens, families }, audit }: ProviderParts, model: string): Partial<Adapter> {
   return {
     async upsert(id, payload) {
-      const { grant, sessionUid, facts } = takeApart(payload)
+      const { grant, sessionUid, jkt, facts } = takeApart(payload)
       const owner = grant
         ? { grant, family: familyAtHand(families.names), sessionUid }
         : { clientEpoch: factsOf(Provider.ctx!.oidc.client!).epoch }
       await accessTokens.save(id, owner, facts, {
+        binding: { jkt },
         issuedAt: new Date(payload.iat! * 1000),
         expiresAt: new Date(payload.exp! * 1000),
       })
@@ -256,13 +257,25 @@ function accessTokens({ tokens: { accessTokens, families }, audit }: ProviderPar
 }
 
 /** What is kept of an access token in columns of its own, and the rest, which many tokens have in common. */
-function takeApart({ jti, kind, iat, exp, clientId, accountId, grantId: id, sessionUid, ...facts }: AdapterPayload) {
-  return { grant: id === undefined ? undefined : grantKey(id), sessionUid, facts }
+function takeApart({
+  jti,
+  kind,
+  iat,
+  exp,
+  clientId,
+  accountId,
+  grantId: id,
+  sessionUid,
+  jkt,
+  ...facts
+}: AdapterPayload) {
+  return { grant: id === undefined ? undefined : grantKey(id), sessionUid, jkt, facts }
 }
 
-function putTogether({ facts, clientId, person, issuedAt, expiresAt }: AccessToken): Payload {
+function putTogether({ facts, clientId, person, binding, issuedAt, expiresAt }: AccessToken): Payload {
   return {
     ...facts,
+    ...binding,
     clientId,
     ...(person && { accountId: person.accountId, grantId: grantId(person.grant), sessionUid: person.sessionUid }),
     iat: Math.floor(issuedAt.getTime() / 1000),

@@ -57,6 +57,7 @@ export function clientMetadata(
     application_type: isNativeApp(client) ? 'native' : 'web',
     scope: OPENID_SCOPES.join(' '),
     require_pushed_authorization_requests: client.requirePar,
+    dpop_bound_access_tokens: client.dpop !== 'optional',
     ...(client.jwks && { jwks: { keys: [...client.jwks.keys] } as ClientMetadata['jwks'] }),
     ...(client.jwksUri && { jwks_uri: client.jwksUri }),
     gatehouse: facts,

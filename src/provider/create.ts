@@ -25,16 +25,29 @@ export interface Engine {
 /** @returns the engine, behind a holder */
 export function createEngine(parts: ProviderParts): Engine {
   let current = build(parts)
+  // Some of what the engine holds is made from the ring: with another version of it, another engine takes over.
+  const built = () => {
+    if (current.ringVersion !== current.parts.ring.version) current = build(current.parts)
+    return current
+  }
   return {
-    provider: () => current.provider,
-    run: (ctx, next) => current.run(ctx, next),
+    provider: () => built().provider,
+    run: (ctx, next) => built().run(ctx, next),
     rebuild(next) {
       current = build(next)
     },
   }
 }
 
-function build(parts: ProviderParts): { provider: Provider; run: Koa.Middleware } {
+interface Built {
+  readonly parts: ProviderParts
+  readonly ringVersion: number
+  readonly provider: Provider
+  readonly run: Koa.Middleware
+}
+
+function build(parts: ProviderParts): Built {
+  const ringVersion = parts.ring.version
   const provider = new Provider(parts.issuer, engineOptions(parts))
   const jwts = createOwnJwts(parts)
   applyOverrides(provider, parts, jwts)
@@ -47,5 +60,5 @@ function build(parts: ProviderParts): { provider: Provider; run: Koa.Middleware 
   provider.on('server_error', noteFault)
   // `middleware` is Koa's own list; the typings hide it.
   const { middleware } = provider as unknown as { middleware: Koa.Middleware[] }
-  return { provider, run: compose(middleware) as Koa.Middleware }
+  return { parts, ringVersion, provider, run: compose(middleware) as Koa.Middleware }
 }

@@ -3,7 +3,7 @@
 import type { Middleware } from 'koa'
 import type { KoaContextWithOIDC } from 'oidc-provider'
 import { mayIntrospect } from './introspection-policy.ts'
-import type { OwnClaims, OwnJwts } from './own-jwt.ts'
+import { jktOf, type OwnClaims, type OwnJwts } from './own-jwt.ts'
 import type { ProviderParts } from './parts.ts'
 
 /** @returns middleware for `provider.use`, to be registered before the engine is composed */
@@ -35,7 +35,9 @@ export function jwtEndpoints(jwts: OwnJwts, { audit }: Pick<ProviderParts, 'audi
 }
 
 function answer({ gid, fid, epoch, kid, ...claims }: OwnClaims): object {
-  return { active: true, token_type: 'Bearer', ...claims }
+  // Whoever asks must see that the token alone is not enough (RFC 9449 section 6.2).
+  const type = jktOf(claims) === undefined ? 'Bearer' : 'DPoP'
+  return { active: true, token_type: type, ...claims }
 }
 
 function isRefusedJwt(body: unknown): boolean {

@@ -52,6 +52,7 @@ export function engineOptions(parts: ProviderParts): Configuration {
     clientDefaults: { id_token_signed_response_alg: ID_TOKEN_ALGORITHM },
     enabledJWA: {
       clientAuthSigningAlgValues: ['ES256', 'RS256', 'PS256', 'EdDSA', 'HS256'],
+      dPoPSigningAlgValues: ['ES256', 'RS256', 'PS256', 'EdDSA'],
       idTokenSigningAlgValues: [ID_TOKEN_ALGORITHM],
     },
     extraClientMetadata: { properties: ['gatehouse'] },
@@ -71,7 +72,12 @@ export function engineOptions(parts: ProviderParts): Configuration {
     features: {
       devInteractions: { enabled: false },
       pushedAuthorizationRequests: { enabled: true },
-      dPoP: { enabled: false },
+      dPoP: {
+        enabled: true,
+        // The same on every node, or a proof would be good at one of them only.
+        nonceSecret: parts.ring.hashes('dpop-nonce', '').get(parts.ring.version),
+        requireNonce: (ctx) => ctx.oidc.client !== undefined && factsOf(ctx.oidc.client).dpop === 'nonce',
+      },
       clientCredentials: { enabled: true },
       introspection: { enabled: true, allowedPolicy: introspectionPolicy as never },
       revocation: { enabled: true, allowedPolicy: ownTokensOnly },

@@ -9,7 +9,7 @@ import internals from 'oidc-provider/lib/helpers/weak_cache.js'
 import { grantId, mintGrantId } from '../sessions/grants.ts'
 import { mintOpaque } from '../tokens/access-tokens.ts'
 import { factsOf } from './client-metadata.ts'
-import type { OwnJwts } from './own-jwt.ts'
+import { jktOf, type OwnJwts } from './own-jwt.ts'
 import type { ProviderParts } from './parts.ts'
 
 // The library's classes are typed without the members that we replace.
@@ -119,10 +119,15 @@ function markSessions(provider: Provider, { ring }: ProviderParts): void {
   }
 }
 
+/** Seconds by which the library lets a proof be dated ahead. It forgets proofs as if they were all dated by its own clock. */
+const PROOF_AHEAD = 300
+
 /** The library looks, then writes: two at once both pass. One insert decides instead. */
 function seeReplaysOnce(provider: Provider, { tokens: { replays } }: ProviderParts): void {
-  loose(provider.ReplayDetection).unique = (issuer: string, jti: string, exp: number) =>
-    replays.firstUse(issuer, jti, new Date(exp * 1000))
+  loose(provider.ReplayDetection).unique = (issuer: string, jti: string, exp: number) => {
+    const proves = contextOf(provider)?.get('DPoP') !== ''
+    return replays.firstUse(issuer, jti, new Date((exp + (proves ? PROOF_AHEAD : 0)) * 1000))
+  }
 }
 
 /**
@@ -251,6 +256,7 @@ async function fromJwt(provider: Provider, jwts: OwnJwts, value: string) {
     aud: claims.aud,
     exp: claims.exp,
     iat: claims.iat,
+    jkt: jktOf(claims),
     kind: 'AccessToken',
   } as never) as unknown as { aud?: string; scopes: Set<string> }
 }

@@ -60,3 +60,8 @@ export function createOwnJwts(parts: ProviderParts): OwnJwts {
     revoke: (claims) => parts.tokens.revoke.jwt(claims.jti, new Date(claims.exp * 1000), 'revoked'),
   }
 }
+
+/** @returns the thumbprint of the key that a token is bound to (RFC 9449 section 6.1), if it is */
+export function jktOf({ cnf }: Pick<AccessTokenClaims, 'cnf'>): string | undefined {
+  return (cnf as { jkt?: string } | undefined)?.jkt
+}

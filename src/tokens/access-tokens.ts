@@ -17,12 +17,23 @@ export interface AccessToken {
   readonly clientId: string
   /** of a person's token; the row key of its grant, and the name of the login session it came from */
   readonly person?: { readonly accountId: string; readonly grant: Buffer; readonly sessionUid?: string }
+  readonly binding: TokenBinding
   readonly issuedAt: Date
   readonly expiresAt: Date
 }
 
+/** Thumbprint of the key that whoever presents the token must have, base64url (RFC 9449 section 6). */
+export interface TokenBinding {
+  readonly jkt?: string
+}
+
 export interface AccessTokens {
-  save(token: string, owner: TokenOwner, facts: object, times: { issuedAt: Date; expiresAt: Date }): Promise<void>
+  save(
+    token: string,
+    owner: TokenOwner,
+    facts: object,
+    rest: { binding: TokenBinding; issuedAt: Date; expiresAt: Date },
+  ): Promise<void>
   /** @returns the token, while its grant, account and client stand; read in one statement on each use */
   find(token: string): Promise<AccessToken | undefined>
   /** @returns whether there was one */
@@ -41,7 +52,7 @@ export function createAccessTokens({ unit, ring }: { unit: UnitOfWork; ring: Key
   // Under the pepper, so that nobody can look for two sets of facts with one id.
   const factsId = (facts: string) => ring.handle('token-facts', facts).readBigInt64BE().toString()
   return {
-    async save(token, owner, facts, { issuedAt, expiresAt }) {
+    async save(token, owner, facts, { binding, issuedAt, expiresAt }) {
       const text = JSON.stringify(facts)
       const ofGrant = 'grant' in owner ? owner : undefined
       const db = await unit.write()
@@ -60,6 +71,7 @@ export function createAccessTokens({ unit, ring }: { unit: UnitOfWork; ring: Key
           grant_hash: ofGrant?.grant ?? null,
           family_hash: ofGrant?.family ?? null,
           session_uid: ofGrant?.sessionUid ?? null,
+          dpop_jkt: binding.jkt === undefined ? null : Buffer.from(binding.jkt, 'base64url'),
           issued_at: issuedAt,
           expires_at: expiresAt,
         })
@@ -76,7 +88,7 @@ export function createAccessTokens({ unit, ring }: { unit: UnitOfWork; ring: Key
         .leftJoin('clients', (join) =>
           join.onRef('clients.epoch', '=', 'token.client_epoch').on('clients.disabled_at', 'is', null),
         )
-        .select(['facts', 'grant_hash', 'session_uid', 'issued_at', 'token.expires_at', 'grant.account_id'])
+        .select(['facts', 'grant_hash', 'session_uid', 'dpop_jkt', 'issued_at', 'token.expires_at', 'grant.account_id'])
         .select(sql<string | null>`coalesce(${sql.ref('grant.client_id')}, clients.id)`.as('client_id'))
         .where('token.id_hash', '=', key(token))
         .executeTakeFirst()
@@ -92,6 +104,7 @@ export function createAccessTokens({ unit, ring }: { unit: UnitOfWork; ring: Key
               ...(row.session_uid !== null && { sessionUid: row.session_uid }),
             },
           }),
+        binding: row.dpop_jkt ? { jkt: row.dpop_jkt.toString('base64url') } : {},
         issuedAt: row.issued_at,
         expiresAt: row.expires_at,
       }

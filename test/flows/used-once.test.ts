@@ -2,6 +2,7 @@
 import { createBrowser } from '../helpers/browser.ts'
 import { authorizeUrl, basic, passPages, pkce, post, redeem } from '../helpers/flow.ts'
 import { type RawAnswer, type ServerProcess, send, startProcess } from '../helpers/process.ts'
+import { createProver } from '../helpers/prover.ts'
 import { addCast, CALLBACK, freePort, startTestServer, TEST_SECRET, type TestServer } from '../helpers/server.ts'
 import { type SlowDatabase, slowDown } from '../helpers/slow-database.ts'
 
@@ -85,4 +86,25 @@ it(`R-06 S-053 one request_uri x${PARALLEL} by a person who is signed in: one su
   expect(codes).toHaveLength(1)
   expect(heard.filter((one) => one === 'invalid_request_uri')).toHaveLength(PARALLEL - 1)
   expect((await redeem(server(), shop, { code: codes[0]!, verifier })).status).toBe(200)
+})
+
+it(`R-06 S-119 one DPoP proof x${PARALLEL}: one success; its nonce is good at both processes`, async () => {
+  const prover = await createProver()
+  const url = `${issuer}/token`
+  const form = { grant_type: 'client_credentials' }
+  const headers = basic('billing', cast.billing)
+  const first = await fire('/token', { form, headers: { ...headers, dpop: await prover.prove('POST', url) } })
+  noFaults(first)
+  expect(first.filter(({ status }) => status === 200)).toHaveLength(1)
+  expect(first.filter(({ body }) => body.error === 'invalid_grant')).toHaveLength(PARALLEL - 1)
+  const nonces = new Set(first.map((answer) => String(answer.headers['dpop-nonce'])))
+  // Two, if a minute went by meanwhile.
+  expect(nonces.size).toBeLessThanOrEqual(2)
+  for (const nonce of nonces) {
+    for (const { port } of pair) {
+      const dpop = await prover.prove('POST', url, { nonce })
+      const answer = await send(port, '/token', { form, headers: { ...headers, dpop, host: new URL(issuer).host } })
+      expect([answer.status, answer.body.token_type]).toEqual([200, 'DPoP'])
+    }
+  }
 })

@@ -102,7 +102,7 @@ describe('what is not promised is refused', () => {
         expect([method, path, (await fetch(`${server.issuer}${path}`, { method })).status]).toEqual([method, path, 404])
   })
 
-  it('S-018 proofs of possession: a token stays a bearer token', async () => {
+  it('S-018 a token that is asked for without a proof stays a bearer token', async () => {
     const { body } = await post(
       server,
       '/token',

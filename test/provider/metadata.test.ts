@@ -5,6 +5,7 @@ import { decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair, SignJWT }
 import { createBrowser } from '../helpers/browser.ts'
 import {
   authorizeUrl,
+  basic,
   introspect,
   obtainCode,
   obtainTokens,
@@ -15,6 +16,7 @@ import {
   refresh,
 } from '../helpers/flow.ts'
 import { send } from '../helpers/process.ts'
+import { createProver } from '../helpers/prover.ts'
 import { addCast, ORDERS, startTestServer, type TestServer, THINGS } from '../helpers/server.ts'
 
 const OIDC = '/.well-known/openid-configuration'
@@ -121,6 +123,7 @@ describe('S-018 what is promised is kept', () => {
         'none',
       ],
       token_endpoint_auth_signing_alg_values_supported: ['ES256', 'RS256', 'PS256', 'EdDSA', 'HS256'],
+      dpop_signing_alg_values_supported: ['ES256', 'RS256', 'PS256', 'EdDSA'],
       authorization_response_iss_parameter_supported: true,
       claims_parameter_supported: false,
       request_uri_parameter_supported: false,
@@ -204,6 +207,20 @@ describe('S-018 what is promised is kept', () => {
       if ((await signIn(alg)).status === 200) taken.push(alg)
     }
     expect(taken).toEqual(metadata.token_endpoint_auth_signing_alg_values_supported)
+  })
+
+  it('S-018 proofs of possession are taken by the algorithms that are named', async () => {
+    const taken: string[] = []
+    for (const alg of [...metadata.dpop_signing_alg_values_supported, 'ES384', 'RS512', 'ES512']) {
+      const prover = await createProver(alg)
+      const response = await fetch(metadata.token_endpoint, {
+        method: 'POST',
+        body: new URLSearchParams({ grant_type: 'client_credentials' }),
+        headers: { ...basic('billing', cast.billing), DPoP: await prover.prove('POST', metadata.token_endpoint) },
+      })
+      if (response.status === 200) taken.push(alg)
+    }
+    expect(taken).toEqual(metadata.dpop_signing_alg_values_supported)
   })
 
   /** @returns the key of a new client that signs with this algorithm, by a key of its own or by its secret */

@@ -1,8 +1,10 @@
 // The engine behind its holder: a new one, with other keys, takes over while requests are on their way.
 import { decodeProtectedHeader } from 'jose'
+import { withNextInUse, withNextVersion } from '../../src/secrets/ring-keys.ts'
 import { engineParts } from '../../src/server/build.ts'
 import { makeSigningKey } from '../../src/signing-keys/make.ts'
-import { post } from '../helpers/flow.ts'
+import { basic, post } from '../helpers/flow.ts'
+import { createProver } from '../helpers/prover.ts'
 import { addCast, startTestServer, type TestServer } from '../helpers/server.ts'
 
 let server: TestServer
@@ -46,4 +48,23 @@ it('no request fails over ten swaps under load; afterwards tokens and key set ar
   expect(after.some((kid) => before.includes(kid))).toBe(false)
   const { kid } = decodeProtectedHeader((await token()).body.access_token)
   expect(after).toContain(kid)
+})
+
+it('S-120 with another version of the key ring another engine takes over, and with it the nonces of every node', async () => {
+  const prover = await createProver()
+  const url = `${server.issuer}/token`
+  const ask = async (nonce?: string) =>
+    fetch(url, {
+      method: 'POST',
+      body: new URLSearchParams({ grant_type: 'client_credentials' }),
+      headers: { ...basic('billing', secret), DPoP: await prover.prove('POST', url, { nonce }) },
+    })
+  const nonceOf = async (nonce?: string) => (await ask(nonce)).headers.get('dpop-nonce')!
+  const old = await nonceOf()
+  expect((await ask(old)).status).toBe(200)
+  const { ring } = server.rooms
+  ring.take(withNextInUse(withNextVersion(ring.keys, new Date()), new Date()))
+  const refused = await ask(old)
+  expect([refused.status, await refused.json()]).toMatchObject([400, { error: 'use_dpop_nonce' }])
+  expect((await ask(refused.headers.get('dpop-nonce')!)).status).toBe(200)
 })
