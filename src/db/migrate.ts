@@ -14,6 +14,7 @@ import * as pushedRequests from '../../migrations/0010-pushed-requests.ts'
 import * as throttleBuckets from '../../migrations/0011-throttle-buckets.ts'
 import * as epochs from '../../migrations/0012-epochs.ts'
 import * as ringVersions from '../../migrations/0015-ring-versions.ts'
+import * as housekeeping from '../../migrations/0016-housekeeping.ts'
 import * as boundTokens from '../../migrations/0017-bound-tokens.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import type { Db } from './unit-of-work.ts'
@@ -37,6 +38,7 @@ const MIGRATIONS: Record<string, OurMigration> = {
   '0011-throttle-buckets': throttleBuckets,
   '0012-epochs': epochs,
   '0015-ring-versions': ringVersions,
+  '0016-housekeeping': housekeeping,
   '0017-bound-tokens': boundTokens,
 }
 

@@ -174,6 +174,8 @@ export interface AccessTokensTable {
 export interface TokenFactsTable {
   id: string
   facts: Json
+  /** not before the last token that has them; moved on with a margin, so that few tokens write here */
+  expires_at: Timestamp
 }
 
 /** One row per refresh family, whatever the number of rotations. */
@@ -218,6 +220,7 @@ export interface EndingsTable {
 /** Epochs that are over, until what was made under them is swept. */
 export interface EndedEpochsTable {
   epoch: Epoch
+  kind: 'account' | 'client'
   ended_at: Timestamp
 }
 

@@ -1,12 +1,13 @@
 // Keeps the tables swept: looks every few seconds, and does not stop while something is left to do.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { firstEnd, KEPT_SECONDS, sweepBatch } from './sweep.ts'
+import { createEpochSweep } from './sweep-epochs.ts'
 import type { Db } from './unit-of-work.ts'
 
 const EVERY_MS = 10_000
 
 /** A batch that takes longer than the second is halved, one that takes less than the first doubled (milliseconds). */
-const AIM_MS = { least: 60, most: 150 }
+const AIM_MS = { least: 100, most: 250 }
 const ROWS = { least: 20, first: 500, most: 20_000 }
 
 export interface SweeperParts {
@@ -40,6 +41,7 @@ export interface Sweeper {
 export function startSweeper({ db, now, report }: SweeperParts, every = EVERY_MS): Sweeper {
   const ends = new Map<string, Date | undefined>()
   const sizes = new Map<string, number>()
+  const sweepEpochs = createEpochSweep()
   const over = new AbortController()
 
   /** @returns the end of the kept time: what ended before it should be gone */
@@ -51,11 +53,12 @@ export function startSweeper({ db, now, report }: SweeperParts, every = EVERY_MS
     return first !== undefined && first < due(table)
   }
 
-  /** @returns what is left to do for this table: the next batch begins at `from` */
+  /** @returns what went, and where the next batch begins if there is to be one */
   async function batch(table: string, from: Date | undefined): Promise<{ removed: number; from?: Date } | 'busy'> {
     const size = sizes.get(table) ?? ROWS.first
+    const limits = { table, from, before: due(table), size }
     const begun = performance.now()
-    const done = await sweepBatch(db, { table, from, before: due(table), size })
+    const done = await (table === 'ended_epochs' ? sweepEpochs(db, limits) : sweepBatch(db, limits))
     const milliseconds = performance.now() - begun
     if (done === 'busy') return done
     if (done === 'late' || milliseconds > AIM_MS.most) sizes.set(table, Math.max(ROWS.least, Math.floor(size / 2)))
@@ -63,11 +66,12 @@ export function startSweeper({ db, now, report }: SweeperParts, every = EVERY_MS
       if (size > ROWS.least) return { removed: 0, from: from ?? new Date(0) }
       throw new Error(`removing ${size} rows took too long`)
     }
-    if (done.removed > 0) report({ table, removed: done.removed, milliseconds })
-    if (done.removed < size) return { removed: done.removed }
+    const { removed, more, upTo } = done
+    if (removed > 0) report({ table, removed, milliseconds })
+    if (!more) return { removed }
     if (milliseconds < AIM_MS.least) sizes.set(table, Math.min(ROWS.most, size * 2))
-    ends.set(table, done.upTo)
-    return { removed: done.removed, from: done.upTo }
+    ends.set(table, upTo)
+    return { removed, from: upTo }
   }
 
   async function sweep(): Promise<number> {

@@ -59,7 +59,7 @@ export function createEndings({ unit, now }: { unit: UnitOfWork; now: () => Date
         .values({ kind, id_hash: keyOfName(kind, id), ...ending })
         .onConflict((conflict) => conflict.columns(['kind', 'id_hash']).doUpdateSet(ending))
         .execute()
-      await db.insertInto('ended_epochs').values({ epoch, ended_at: now() }).execute()
+      await db.insertInto('ended_epochs').values({ epoch, kind, ended_at: now() }).execute()
     },
 
     async anyEnded(things) {

@@ -46,6 +46,9 @@ export function mintOpaque(kind: 'at' | 'ac', ringVersion: number): string {
   return formatOpaque(kind, randomBytes(32), ringVersion)
 }
 
+/** Facts outlive the token that was the last to look by this, so that the next ones need not write. */
+const FACTS_MARGIN_SECONDS = 24 * 60 * 60
+
 /** @returns the store of opaque access tokens */
 export function createAccessTokens({ unit, ring }: { unit: UnitOfWork; ring: KeyRing }): AccessTokens {
   const key = (token: string) => ring.handle('access-token', token)
@@ -54,28 +57,22 @@ export function createAccessTokens({ unit, ring }: { unit: UnitOfWork; ring: Key
   return {
     async save(token, owner, facts, { binding, issuedAt, expiresAt }) {
       const text = JSON.stringify(facts)
+      const id = factsId(text)
       const ofGrant = 'grant' in owner ? owner : undefined
+      const jkt = binding.jkt === undefined ? null : Buffer.from(binding.jkt, 'base64url')
+      const factsEnd = new Date(expiresAt.getTime() + FACTS_MARGIN_SECONDS * 1000)
       const db = await unit.write()
-      await db
-        .with('known', (known) =>
-          known
-            .insertInto('token_facts')
-            .values({ id: factsId(text), facts: text })
-            .onConflict((conflict) => conflict.column('id').doNothing()),
-        )
-        .insertInto('access_tokens')
-        .values({
-          id_hash: key(token),
-          facts_id: factsId(text),
-          client_epoch: 'clientEpoch' in owner ? owner.clientEpoch : null,
-          grant_hash: ofGrant?.grant ?? null,
-          family_hash: ofGrant?.family ?? null,
-          session_uid: ofGrant?.sessionUid ?? null,
-          dpop_jkt: binding.jkt === undefined ? null : Buffer.from(binding.jkt, 'base64url'),
-          issued_at: issuedAt,
-          expires_at: expiresAt,
-        })
-        .execute()
+      // While the facts that are there last long enough, nothing is written to them: their row is shared by many tokens, and
+      // whoever locks it lets the others wait.
+      await sql`with known as (
+          insert into token_facts (id, facts, expires_at)
+          select ${id}::bigint, ${text}::jsonb, ${factsEnd}::timestamptz
+          where not exists (select from token_facts where id = ${id}::bigint and expires_at > ${expiresAt}::timestamptz)
+          on conflict (id) do update set expires_at = greatest(token_facts.expires_at, excluded.expires_at))
+        insert into access_tokens
+          (id_hash, facts_id, client_epoch, grant_hash, family_hash, session_uid, dpop_jkt, issued_at, expires_at)
+        values (${key(token)}, ${id}, ${'clientEpoch' in owner ? owner.clientEpoch : null}, ${ofGrant?.grant ?? null},
+          ${ofGrant?.family ?? null}, ${ofGrant?.sessionUid ?? null}, ${jkt}, ${issuedAt}, ${expiresAt})`.execute(db)
     },
 
     async find(token) {

@@ -1,4 +1,6 @@
 // What is over is over, although its row is still there: nothing is swept here, as if the sweeper had never run.
+import { connect } from '../../src/db/connect.ts'
+import { startSweeper } from '../../src/db/sweeper.ts'
 import { createBrowser } from '../helpers/browser.ts'
 import { holdClock, passSeconds, releaseClock } from '../helpers/clock.ts'
 import { authorizeUrl, introspect, obtainCode, obtainTokens, pkce, post, redeem, refresh } from '../helpers/flow.ts'
@@ -119,4 +121,29 @@ it.each(cases)('S-216 %s', async (_what, table, seconds, make) => {
   passSeconds(14)
   expect(await works[1]!()).toBe(false)
   expect(await count(table)).toBeGreaterThanOrEqual(rows!)
+})
+
+it('S-216 what many tokens have in common is not swept before the last of them is over', async () => {
+  const ask = () => post(server, '/token', { grant_type: 'client_credentials', scope: 'things:read' }, machine)
+  const { db, close } = connect(server.database.connection)
+  // Ahead by as long as rows are kept: it removes whatever is over at the moment.
+  const now = () => new Date(Date.now() + 60_000)
+  const sweeper = startSweeper({ db, now, report: () => undefined }, 0)
+  try {
+    // Other tests have been in the future.
+    await server.database.pool().query('delete from access_tokens; delete from token_facts')
+    await ask()
+    passSeconds(24 * 60 * MINUTE)
+    const first = await ask()
+    passSeconds(5 * MINUTE)
+    const { body } = await ask()
+    passSeconds(9 * MINUTE)
+    await sweeper.sweep()
+    expect([await active(first.body.access_token), await active(body.access_token)]).toEqual([false, true])
+    passSeconds(2 * DAY)
+    await sweeper.sweep()
+    expect([await count('token_facts'), await count('access_tokens')]).toEqual([0, 0])
+  } finally {
+    await close()
+  }
 })

@@ -1,0 +1,103 @@
+// Much hangs on one person or one client: it ends at once, and its rows leave in the background.
+import { type Connected, connect } from '../../src/db/connect.ts'
+import { type SweepOutcome, startSweeper } from '../../src/db/sweeper.ts'
+import { createBrowser } from '../helpers/browser.ts'
+import { authorizeUrl, introspect, obtainTokens, passPages, pkce, post, refresh } from '../helpers/flow.ts'
+import { addCast, startTestServer, type TestServer, THINGS } from '../helpers/server.ts'
+
+const PERSONS_TOKENS = 10_000
+const CLIENTS_TOKENS = 100_000
+
+let server: TestServer
+let cast: Awaited<ReturnType<typeof addCast>>
+let machine: { id: string; secret: string }
+let connected: Connected
+
+beforeAll(async () => {
+  server = await startTestServer()
+  connected = connect(server.database.connection, { max: 2 })
+  cast = await addCast(server)
+  const secret = await server.addClient({
+    id: 'machine',
+    kind: 'service',
+    redirectUris: [],
+    postLogoutRedirectUris: [],
+    refresh: 'none',
+    scopes: { [THINGS]: ['things:read'] },
+  })
+  machine = { id: 'machine', secret }
+})
+afterAll(async () => {
+  await connected?.close()
+  await server?.stop()
+})
+
+const spa = { id: 'spa' }
+const query = async (text: string, values: unknown[] = []) => (await connected.pool.query(text, values)).rows
+const count = async (table: string) => (await query(`select count(*)::int as n from ${table}`))[0].n as number
+const active = async (token: string) =>
+  (await introspect(server, { id: 'orders-api', secret: cast.api }, token)).active === true
+
+/** Copies the newest row of a table, each time under another key. */
+async function multiply(table: string, key: string, many: number): Promise<void> {
+  const columns = await query('select column_name as name from information_schema.columns where table_name = $1', [
+    table,
+  ])
+  const others = columns.map(({ name }) => name).filter((name) => name !== key)
+  await query(
+    `insert into ${table} (${key}, ${others}) select decode(md5($2::text || n), 'hex'), ${others.map((name) => `one.${name}`)}
+      from (select * from ${table} order by ctid desc limit 1) one, generate_series(1, $1) n`,
+    [many, table],
+  )
+}
+
+/** Sweeps as if a while had passed. */
+async function sweepLater(): Promise<void> {
+  const outcomes: SweepOutcome[] = []
+  const now = () => new Date(Date.now() + 100_000)
+  const sweeper = startSweeper({ db: connected.db, now, report: (outcome) => void outcomes.push(outcome) }, 0)
+  await sweeper.sweep()
+  expect(outcomes.filter((outcome) => 'error' in outcome)).toEqual([])
+  expect(sweeper.lag().ended_epochs).toBe(0)
+}
+
+/** The token is refused as soon as the ending has been told, before any row has gone. */
+async function refusedAtOnce(token: string, end: () => Promise<unknown>): Promise<void> {
+  const rows = await count('access_tokens')
+  expect(await active(token)).toBe(true)
+  await end()
+  expect(await active(token)).toBe(false)
+  expect(await count('access_tokens')).toBe(rows)
+}
+
+it('R-43 one person with 10,000 tokens', async () => {
+  const { body } = await obtainTokens(server, spa, { scope: 'openid things:read' })
+  await multiply('access_tokens', 'id_hash', PERSONS_TOKENS)
+  await multiply('refresh_families', 'family_hash', PERSONS_TOKENS / 10)
+  await multiply('grants', 'id_hash', PERSONS_TOKENS / 10)
+  await server.addPerson('bea@example.com')
+  const browser = createBrowser(server.issuer)
+  await passPages(browser, await browser.open(authorizeUrl(server, spa.id, pkce().challenge)), 'bea@example.com')
+  const others = await obtainTokens(server, spa, { scope: 'openid things:read' }, browser)
+
+  await refusedAtOnce(body.access_token, () => server.rooms.accounts.disable(cast.ada, 'operator'))
+  await sweepLater()
+  expect([await count('access_tokens'), await count('refresh_families'), await count('grants')]).toEqual([1, 1, 1])
+  expect(await active(others.body.access_token)).toBe(true)
+  expect((await refresh(server, spa, others.body.refresh_token)).status).toBe(200)
+  expect(await count('ended_epochs')).toBe(0)
+}, 60_000)
+
+it('R-43 one client with 100,000 tokens', async () => {
+  const ask = () => post(server, '/token', { grant_type: 'client_credentials', scope: 'things:read' }, machine)
+  const { body } = await ask()
+  await multiply('access_tokens', 'id_hash', CLIENTS_TOKENS)
+  const rest = (await count('access_tokens')) - CLIENTS_TOKENS - 1
+
+  await refusedAtOnce(body.access_token, () => server.rooms.clients.disable('machine', 'operator'))
+  await server.rooms.clients.enable('machine', 'operator')
+  const after = await ask()
+  await sweepLater()
+  expect(await count('access_tokens')).toBe(rest + 1)
+  expect(await active(after.body.access_token)).toBe(true)
+}, 60_000)
