@@ -11,6 +11,7 @@ import { readClientFields, writeClientFields } from './clients/fields.ts'
 import { type Config, readConfig } from './config.ts'
 import { createRevokeToken } from './provider/revoke-token.ts'
 import { readResourceFields, writeResourceFields } from './resources/fields.ts'
+import type { RingKeys } from './secrets/ring-keys.ts'
 import { engineParts } from './server/build.ts'
 import { createLogger } from './server/log.ts'
 import { startServer } from './server/start.ts'
@@ -139,6 +140,19 @@ function commandKeys({ records, rotation, times }: Rooms['signingKeys']): Comman
   }
 }
 
+/** Which version of the keys makes new values, and which are kept. */
+function describeRing({ current, versions }: RingKeys): string {
+  const others = (is: (id: number) => boolean) =>
+    versions
+      .map(({ id }) => id)
+      .filter(is)
+      .join(', ')
+  const [older, ready] = [others((id) => id < current), others((id) => id > current)]
+  return [`version ${current}`, older && `older ones kept: ${older}`, ready && `not in use yet: ${ready}`]
+    .filter(Boolean)
+    .join('; ')
+}
+
 async function describeStatus({ place, embedded }: OpenDatabase, rooms: Rooms, config: Config): Promise<StatusReport> {
   const running = await fetch(`${config.issuer}/readyz`, { signal: AbortSignal.timeout(2000) }).then(
     (answer) => answer.ok,
@@ -153,6 +167,7 @@ async function describeStatus({ place, embedded }: OpenDatabase, rooms: Rooms, c
     clients: (await rooms.clients.list()).length,
     resources: (await rooms.resources.list()).length,
     users: (await rooms.accounts.list()).length,
+    key_ring: describeRing(rooms.ring.keys),
     signing_keys: rooms.signingKeys
       .held()
       .filter(({ state }) => state === 'active')

@@ -12,7 +12,7 @@ type OwnEpoch = ColumnType<string, string | undefined, string>
 export interface KeyRingTable {
   id: number
   wrapped: Buffer
-  /** counts the changes of what is wrapped */
+  /** names what is wrapped, whatever it is wrapped under */
   revision: Generated<number>
   updated_at: Timestamp
 }

@@ -5,7 +5,7 @@ import { OperatorFault } from '../vocabulary/fault.ts'
 import { RING_STALE_AFTER } from './follow-ring.ts'
 import type { HeldRing } from './key-ring.ts'
 import { nextVersion, type RingKeys, withNextInUse, withNextVersion, withoutVersions } from './ring-keys.ts'
-import { changeRow, type OpenedRow, writeRow } from './ring-row.ts'
+import { changeRow, newRevision, type OpenedRow, writeRow } from './ring-row.ts'
 import { newSecret } from './secret-file.ts'
 import { type Lifetimes, type Need, stillNeeded } from './still-needed.ts'
 
@@ -52,10 +52,10 @@ export function createRekey(parts: RekeyParts): Rekey {
 
   /** Changes the keys; whoever follows the ring takes them. */
   const changeKeys = (change: (keys: RingKeys, db: Db) => Promise<RingKeys>) =>
-    changeRow(parts, async ({ keys, secret, revision }, db) => {
+    changeRow(parts, async ({ keys, secret }, db) => {
       ring.take(keys)
       const next = await change(keys, db)
-      if (next !== keys) await writeRow(db, { keys: next, secret, revision: revision + 1, now: now() })
+      if (next !== keys) await writeRow(db, { keys: next, secret, revision: newRevision(), now: now() })
       return next
     }).then((keys) => {
       ring.take(keys)

@@ -1,4 +1,5 @@
 // The one row of the key ring: read, opened with the secrets of this process, changed by one at a time.
+import { randomInt } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Db, UnitOfWork } from '../db/unit-of-work.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
@@ -10,7 +11,7 @@ const RING_LOCK = 7_142_001
 
 export interface RingRow {
   readonly wrapped: Buffer
-  /** counts the changes of what is wrapped; wrapping it under another secret is none */
+  /** names what is wrapped; wrapping it under another secret leaves it */
   readonly revision: number
 }
 
@@ -22,6 +23,11 @@ export interface OpenedRow {
   readonly place: number
   /** all secrets that were tried */
   readonly known: readonly string[]
+}
+
+/** @returns a name for a changed ring: not the next number, for a standby that was behind may give that twice */
+export function newRevision(): number {
+  return randomInt(1, 2 ** 31)
 }
 
 /** Waits for whoever changes the ring; lasts as long as the transaction. */
@@ -42,7 +48,7 @@ export async function insertRow(db: Db, keys: RingKeys, secret: string, now: Dat
     .execute()
 }
 
-/** Stores a ring with the revision that it now has. */
+/** Stores a ring. */
 export async function writeRow(
   db: Db,
   { keys, secret, revision, now }: { keys: RingKeys; secret: string; revision: number; now: Date },
