@@ -21,6 +21,11 @@ const CHANGES: readonly (readonly [string, string, string, string])[] = [
   ['accounts', 'update', 'new.password_hash is distinct from old.password_hash', 'password changed'],
   ['clients', 'insert', 'true', 'client made'],
   ['key_ring', 'update', 'true', 'key ring changed'],
+  ['signing_keys', 'insert', "new.state = 'next'", 'key published'],
+  ['signing_keys', 'insert', "new.state = 'active'", 'key activated'],
+  ['signing_keys', 'update', "new.state = 'active' and old.state <> 'active'", 'key activated'],
+  ['signing_keys', 'update', "new.state = 'retiring' and old.state <> 'retiring'", 'key retired'],
+  ['signing_keys', 'update', "new.state = 'gone' and old.state <> 'gone'", 'key gone'],
   ['account_links', 'update', 'old.used_at is null and new.used_at is not null', 'link used'],
 ]
 
@@ -37,6 +42,10 @@ const PAIRS: readonly (readonly [changes: readonly string[], audited: readonly s
   [['account made'], ['account.added', 'account.admin-made']],
   [['password changed'], ['account.password-set']],
   [['client made'], ['client.added']],
+  [['key published'], ['key.published']],
+  [['key activated'], ['key.activated']],
+  [['key retired'], ['key.retired']],
+  [['key gone'], ['key.removed', 'key.compromised']],
 ]
 
 /** The left does not happen without one of the right in the same transaction. */

@@ -54,7 +54,13 @@ export interface Installation {
   /** what people and clients were told, written by the experiment; the oracle holds the servers to it */
   readonly ledger: Ledger
   /** Starts processes; the one before is stopped first. */
-  start(options: { processes: number; latency?: number; env?: Record<string, string>; warm?: number }): Promise<Cluster>
+  start(options: {
+    processes: number
+    latency?: number
+    env?: Record<string, string>
+    warm?: number
+    program?: readonly string[]
+  }): Promise<Cluster>
 }
 
 /** Secrets of the tests' clients, and the account of ada@example.com. */

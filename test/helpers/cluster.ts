@@ -43,6 +43,7 @@ export async function startCluster({
   api,
   env = {},
   warm = 100,
+  program,
 }: {
   database: TestDatabase
   ports: readonly number[]
@@ -52,20 +53,24 @@ export async function startCluster({
   env?: Record<string, string>
   /** the number of requests that will be sent at once */
   warm?: number
+  /** another program than the command line */
+  program?: readonly string[]
 }): Promise<Cluster> {
   const issuer = `http://localhost:${ports[0]}`
   const host = new URL(issuer).host
   const way = await startFaultProxy(database.connection, { latency })
   const gone: ServerProcess[] = []
-  const start = (port: number) =>
-    startProcess({
+  const start = (port: number) => {
+    const settings = {
       PORT: String(port),
       GATEHOUSE_ISSUER: issuer,
       DATABASE_URL: way.url,
       GATEHOUSE_SECRET: TEST_SECRET,
       LOG_LEVEL: 'error',
       ...env,
-    })
+    }
+    return startProcess(settings, program)
+  }
   const started = await Promise.allSettled(ports.map(start))
   const nodes = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   const cluster: Cluster = {

@@ -29,17 +29,18 @@ export function cleanEnv(settings: Record<string, string>): NodeJS.ProcessEnv {
 /**
  * Starts a server and waits until it says that it is ready.
  * @param settings environment; PORT is required
+ * @param program another one than the command line, which says the same when it is ready
  */
-export async function startProcess(settings: Record<string, string> & { PORT: string }): Promise<ServerProcess> {
-  const child = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', join(ROOT, 'src/main.ts'), 'start', '--json'],
-    {
-      cwd: ROOT,
-      env: cleanEnv(settings),
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
+export async function startProcess(
+  settings: Record<string, string> & { PORT: string },
+  program: readonly string[] = ['src/main.ts', 'start', '--json'],
+): Promise<ServerProcess> {
+  const [script, ...args] = program
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(ROOT, script!), ...args], {
+    cwd: ROOT,
+    env: cleanEnv(settings),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let log = ''
   child.stderr!.on('data', (data) => {
     log += data

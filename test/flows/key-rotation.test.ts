@@ -1,0 +1,145 @@
+// Signing keys that take turns while several processes issue tokens, and one that must go at once. All times are scaled.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { decodeJwt, decodeProtectedHeader, importJWK, type JSONWebKeySet, SignJWT } from 'jose'
+import { deriveKeyTimes, scaleKeyTimes } from '../../src/signing-keys/times.ts'
+import { type Cluster, startCluster } from '../helpers/cluster.ts'
+import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
+import { basic, introspect, obtainTokens } from '../helpers/flow.ts'
+import { createKeyVerifiers } from '../helpers/key-verifiers.ts'
+import { type ServerProcess, send } from '../helpers/process.ts'
+import { addCast, freePort, startTestServer, TEST_SECRET, type TestServer } from '../helpers/server.ts'
+
+const CLOCK = 'https://clock.example.com'
+const DIVISOR = 150
+// Turns come faster than a verifier with the longest cache asks again: a key that were not published before would be refused.
+const TIMES = scaleKeyTimes(
+  deriveKeyTimes({ jwksCache: 300, refetch: 150, clockTolerance: 60, longestUse: 450, period: 200, look: 10 }),
+  DIVISOR,
+)
+
+let database: TestDatabase
+let home: TestServer
+let cluster: Cluster
+let cast: Awaited<ReturnType<typeof addCast>>
+let headers: Record<string, string>
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  const ports = await Promise.all([freePort(), freePort()])
+  const env = { GATEHOUSE_ISSUER: `http://localhost:${ports[0]}`, GATEHOUSE_SECRET: TEST_SECRET }
+  home = await startTestServer({ database, env })
+  cast = await addCast(home)
+  const scopes = [{ name: 'tick', text: 'Tick', risk: 'normal', byDefault: true } as const]
+  await home.addResource({ id: CLOCK, lifetime: 3, scopes })
+  const fields = { kind: 'service', redirectUris: [], refresh: 'none', scopes: { [CLOCK]: ['tick'] } } as const
+  headers = { ...basic('clock', await home.addClient({ id: 'clock', ...fields })), host: `localhost:${ports[0]}` }
+  cluster = await startCluster({
+    database,
+    ports,
+    warm: 10,
+    api: { id: 'orders-api', secret: cast.api },
+    program: ['test/helpers/scaled-server.ts'],
+    env: { SCALED_KEY_TIMES: JSON.stringify(TIMES) },
+  })
+})
+afterAll(async () => {
+  await cluster?.stop()
+  await home?.stop()
+  await database?.drop()
+})
+
+const node = (number: number) => cluster.nodes[number % cluster.nodes.length]!
+async function issue(at: ServerProcess): Promise<string> {
+  const { status, body } = await send(at.port, '/token', { form: { grant_type: 'client_credentials' }, headers })
+  expect(status).toBe(200)
+  return String(body.access_token)
+}
+const kidOf = (token: string) => String(decodeProtectedHeader(token).kid)
+const keysOf = async (at: ServerProcess) =>
+  (await send(at.port, '/jwks', { headers: { host: headers.host! } })).body as unknown as JSONWebKeySet
+const isActive = async (at: ServerProcess, token: string) =>
+  (await send(at.port, '/introspect', { form: { token }, headers })).body.active
+
+it('S-022 keys take turns under load, and no verifier refuses a good token, however long it keeps keys', async () => {
+  let fetches = 0
+  const verifiers = createKeyVerifiers({
+    issuer: cluster.issuer,
+    fetchKeys: () => keysOf(node(fetches++)),
+    caches: [0, 30_000, 300_000],
+    divisor: DIVISOR,
+  })
+  const refusals: string[] = []
+  const signed = new Set<string>()
+  const old: { token: string; due: number }[] = []
+  let checkedAgain = 0
+  const isGood = (token: string) => decodeJwt(token).exp! * 1000 > Date.now()
+  const check = async (token: string) => {
+    for (const { name, refusal } of verifiers) {
+      const why = await refusal(token)
+      if (why && isGood(token)) refusals.push(`${name}: ${why}`)
+    }
+  }
+  const end = Date.now() + 9000
+  for (let count = 0; Date.now() < end; count++) {
+    const token = await issue(node(count))
+    signed.add(kidOf(token))
+    await check(token)
+    // Keys that sign no more hold as long as the tokens that they signed.
+    old.push({ token, due: Date.now() + 1500 })
+    while (old[0] && old[0].due < Date.now()) {
+      const again = old.shift()!.token
+      await check(again)
+      if (isGood(again)) checkedAgain++
+    }
+    await sleep(15)
+  }
+  expect(refusals).toEqual([])
+  expect(signed.size).toBeGreaterThanOrEqual(3)
+  expect(checkedAgain).toBeGreaterThan(20)
+  // And they do go.
+  const isGone = async () => (await home.rooms.signingKeys.records()).some(({ state }) => state === 'gone')
+  for (let wait = 0; wait < 50 && !(await isGone()); wait++) await sleep(200)
+  expect(await isGone()).toBe(true)
+})
+
+it('S-023 a key in wrong hands: within a second no process signs with it, and its tokens are inactive', async () => {
+  const { rotation } = home.rooms.signingKeys
+  const token = await issue(node(0))
+  const kid = kidOf(token)
+  expect(await Promise.all(cluster.nodes.map((at) => isActive(at, token)))).toEqual([true, true])
+  const begun = performance.now()
+  expect(await rotation.retire(kid, true, 'operator')).toMatchObject({ ok: true })
+  expect(await Promise.all(cluster.nodes.map((at) => isActive(at, token)))).toEqual([false, false])
+  const forgets = async (at: ServerProcess) => {
+    while (kidOf(await issue(at)) === kid || (await keysOf(at)).keys.some((key) => key.kid === kid)) await sleep(10)
+  }
+  await Promise.all(cluster.nodes.map(forgets))
+  expect(performance.now() - begun).toBeLessThan(1000)
+})
+
+it('S-023 an access token of a person that a leaked key signed opens nothing, nor does one that a thief made', async () => {
+  const home = await startTestServer()
+  try {
+    const { shop, api } = await addCast(home)
+    const { rotation, held } = home.rooms.signingKeys
+    await rotation.step()
+    const tokens = (await obtainTokens(home, { id: 'shop', secret: shop }, { scope: 'openid orders:read' })).body
+    const leaked = held().find(({ kid }) => kid === kidOf(tokens.access_token))!
+    const userinfo = async (token: string) =>
+      (await fetch(`${home.issuer}/userinfo`, { headers: { authorization: `Bearer ${token}` } })).status
+    const verdicts = async (token: string) => [
+      await userinfo(token),
+      (await introspect(home, { id: 'orders-api', secret: api }, token)).active,
+    ]
+    const forged = await new SignJWT({ ...decodeJwt(tokens.access_token), jti: 'forged' })
+      .setProtectedHeader({ alg: leaked.alg, typ: 'at+jwt', kid: leaked.kid })
+      .sign(await importJWK(leaked.privateJwk, leaked.alg))
+    expect(await verdicts(tokens.access_token)).toEqual([200, true])
+    expect(await verdicts(forged)).toEqual([200, true]) // whoever has the key can do that
+    expect(await rotation.retire(leaked.kid, true, 'operator')).toMatchObject({ ok: true })
+    expect(await verdicts(tokens.access_token)).toEqual([401, false])
+    expect(await verdicts(forged)).toEqual([401, false])
+  } finally {
+    await home.stop()
+  }
+})
