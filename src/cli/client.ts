@@ -122,6 +122,8 @@ function showText(client: Client, secrets: string | undefined): string {
     ['auth', client.authMethod],
     ['secrets', secrets],
     ['first party', client.firstParty ? 'yes: no consent page' : 'no'],
+    ['requests', client.requirePar ? 'only when they were pushed' : undefined],
+    ['DPoP', client.dpop === 'nonce' ? 'required, with a nonce' : client.dpop],
     ['redirect URIs', client.redirectUris.length > 0 ? client.redirectUris : undefined],
     ['after sign-out', client.postLogoutRedirectUris.length > 0 ? client.postLogoutRedirectUris : undefined],
     ['response modes', client.responseModes.join(', ')],

@@ -66,13 +66,15 @@ function keepSymmetricKeys(provider: Provider, { sealedSecrets }: ProviderParts)
   model.find = async (id: string) => {
     const client = await find(id)
     if (!client || fitted.has(client)) return client
-    fitted.add(client)
+    const secrets = (factsOf(client as never).sealedSecrets ?? []).map(({ sealed }) =>
+      sealedSecrets.open(client.clientId, Buffer.from(sealed, 'base64url')),
+    )
     client.symmetricKeyStore.clear()
-    for (const { sealed } of factsOf(client as never).sealedSecrets ?? []) {
-      const secret = sealedSecrets.open(client.clientId, Buffer.from(sealed, 'base64url'))
+    for (const secret of secrets) {
       const k = Buffer.from(secret).toString('base64url')
       client.symmetricKeyStore.add({ alg: 'HS256', use: 'sig', kty: 'oct', k })
     }
+    fitted.add(client)
     return client
   }
 }

@@ -2,8 +2,9 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createBrowser } from '../helpers/browser.ts'
-import { authorizeUrl, introspect, obtainCode, passPages, pkce, redeem, refresh } from '../helpers/flow.ts'
+import { authorizeUrl, introspect, obtainCode, passPages, pkce, post, redeem, refresh } from '../helpers/flow.ts'
 import { addCast, ORDERS, PASSWORD, startTestServer, TEST_SECRET, type TestServer, THINGS } from '../helpers/server.ts'
+import { createSecretSigner } from '../helpers/signer.ts'
 
 let server: TestServer
 let cast: Awaited<ReturnType<typeof addCast>>
@@ -19,6 +20,20 @@ beforeAll(async () => {
   // A login under way, left at the sign-in page.
   const waiting = await browser.open(authorizeUrl(server, 'shop', pkce().challenge))
   secrets.interaction = waiting.url.pathname.split('/').pop()!
+
+  // The same of a request that was pushed.
+  const form = Object.fromEntries(authorizeUrl(server, 'shop', pkce().challenge).searchParams)
+  const { body: pushed } = await post(server, '/par', form, shop)
+  await browser.open(
+    `${server.issuer}/authorize?${new URLSearchParams({ client_id: 'shop', request_uri: String(pushed.request_uri) })}`,
+  )
+  secrets['handle of a pushed request'] = String(pushed.request_uri).split(':').at(-1)!
+
+  const signing = await server.addClient({ id: 'signing', authMethod: 'client_secret_jwt' })
+  const assertion = await createSecretSigner(server.issuer, 'signing', signing).assert()
+  await post(server, '/token', { grant_type: 'client_credentials', resource: ORDERS, ...assertion })
+  secrets['client secret that is signed with'] = signing
+  secrets['client assertion'] = assertion.client_assertion
 
   const unused = await obtainCode(server, 'shop', { scope: 'openid orders:read' }, browser)
   secrets['authorization code, unused'] = unused.code

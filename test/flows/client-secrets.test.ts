@@ -58,15 +58,20 @@ function ask(secret: string, node: number): Promise<RawAnswer> {
 const works = async (secret: string) =>
   (await Promise.all([0, 1].map((node) => ask(secret, node)))).map(({ status }) => status)
 
-const rotate = (...options: string[]) => command(['client', 'rotate-secret', 'billing', ...options])
-const secretsNow = async () => (await command(['client', 'secrets', 'billing'])).secrets
+/** Rotates beside the processes, as a command does, and sooner. */
+async function rotate(wishes?: { overlap: number }): Promise<string> {
+  const rotated = await home.rooms.clients.rotateSecret('billing', 'operator', wishes)
+  if (!rotated.ok) throw new Error(rotated.reason)
+  return rotated.secret
+}
+const secretsNow = () => home.rooms.clients.listSecrets('billing')
 const BOTH = [200, 200]
 const NEITHER = [401, 401]
 /** Nodes hear of a change within a second. */
 const heard = () => new Promise((resolve) => setTimeout(resolve, 1000))
 
 it('S-070 two live secrets per client: both work in the overlap, then the old one expires by itself', async () => {
-  const { clients, old_secrets_end } = await rotate('--overlap', '6s', '--name', 'second')
+  const { clients, old_secrets_end } = await command(['client', 'rotate-secret', 'billing', '--overlap', '6s'])
   const second = clients.billing.client_secret
   await heard()
   expect([await works(first), await works(second)]).toEqual([BOTH, BOTH])
@@ -75,27 +80,50 @@ it('S-070 two live secrets per client: both work in the overlap, then the old on
   // Nothing tells the nodes; they look at the clock.
   expect([await works(first), await works(second)]).toEqual([NEITHER, BOTH])
 
-  const third = (await rotate()).clients.billing.client_secret
+  const third = await rotate()
   await heard()
   expect([await works(second), await works(third)]).toEqual([NEITHER, BOTH])
   expect(await secretsNow()).toHaveLength(1)
   first = third
 })
 
-it('a rotation with an overlap while requests are under way refuses none', async () => {
-  let rotated = false
-  const fresh = rotate('--overlap', '1h').then((answer) => {
-    rotated = true
-    return answer.clients.billing.client_secret as string
-  })
+/** Rotates while both nodes are asked with the secret of before. @returns the new secret, and which answers there were */
+async function rotateUnderLoad(wishes?: { overlap: number }): Promise<{ fresh: string; seen: Set<number> }> {
   const seen = new Set<number>()
-  for (let round = 0; !rotated && round < 2000; round++)
+  const round = async () => {
     for (const answer of await Promise.all([0, 1, 0, 1].map((node) => ask(first, node)))) seen.add(answer.status)
+  }
+  await round()
+  const [fresh] = await Promise.all([rotate(wishes), round(), round(), round()])
+  for (let more = 0; more < 20; more++) await round()
+  return { fresh, seen }
+}
+
+it('a rotation with an overlap while requests are under way refuses none', async () => {
+  const { fresh, seen } = await rotateUnderLoad({ overlap: 3600 })
   expect(seen).toEqual(new Set([200]))
-  const second = await fresh
   await heard()
-  expect([await works(first), await works(second)]).toEqual([BOTH, BOTH])
-  first = second
+  expect([await works(first), await works(fresh)]).toEqual([BOTH, BOTH])
+  first = fresh
+})
+
+it('a rotation without one is a yes or a no to each request, and a no on every node within a second', async () => {
+  const { fresh, seen } = await rotateUnderLoad()
+  expect([...seen].filter((status) => status !== 200 && status !== 401)).toEqual([])
+  await heard()
+  expect([await works(first), await works(fresh)]).toEqual([NEITHER, BOTH])
+  first = fresh
+})
+
+it('of two rotations at once with an overlap both secrets work; without one, one', async () => {
+  const overlapping = await Promise.all([rotate({ overlap: 3600 }), rotate({ overlap: 3600 })])
+  await heard()
+  expect(await Promise.all(overlapping.map(works))).toEqual([BOTH, BOTH])
+  const plain = await Promise.all([rotate(), rotate()])
+  await heard()
+  const working = await Promise.all(plain.map(works))
+  expect(working.map(String).sort()).toEqual([String(BOTH), String(NEITHER)])
+  first = plain[working.findIndex((statuses) => String(statuses) === String(BOTH))]!
 })
 
 it.each([
@@ -104,7 +132,7 @@ it.each([
 ])(
   'a rotation that is killed %s has not happened: the old secret works, and nothing tells of a new one',
   async (_when, table) => {
-    first = (await rotate()).clients.billing.client_secret
+    first = await rotate()
     const before = await secretsNow()
     const entries = `select id from audit_entries where kind = 'client.secret-rotated'`
     const told = (await home.database.pool().query(entries)).rowCount
@@ -133,6 +161,6 @@ it('the last use of a secret is written beside the requests, at the latest when 
   expect(await works(first)).toEqual(BOTH)
   await Promise.all(pair.map((one) => one.stop()))
   const [secret] = await secretsNow()
-  const used = Date.parse(secret.last_used_at)
+  const used = secret!.lastUsedAt!.getTime()
   expect([used >= before, used <= Date.now()]).toEqual([true, true])
 })

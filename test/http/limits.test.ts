@@ -75,6 +75,7 @@ describe('S-013 a parameter given twice', () => {
     ['/token', { grant_type: 'authorization_code', code: 'x', redirect_uri: CALLBACK, code_verifier: 'x'.repeat(43) }],
     ['/token', { grant_type: 'refresh_token', refresh_token: 'x', scope: 'openid' }],
     ['/token', { grant_type: 'client_credentials', client_id: 'poster', client_secret: '' }],
+    ['/par', { client_id: 'shop', response_type: 'code', redirect_uri: CALLBACK, scope: 'openid', state: 's' }],
     ['/introspect', { token: 'x', token_type_hint: 'access_token' }],
     ['/revoke', { token: 'x', token_type_hint: 'access_token' }],
   ])('S-013 at %s: %j', async (path, form) => {
