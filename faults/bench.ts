@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Cluster, startCluster } from '../test/helpers/cluster.ts'
+import { createDatabase, type TestDatabase } from '../test/helpers/database.ts'
 import { emptyLedger } from '../test/helpers/load.ts'
 import { addCast, freePort, startTestServer, TEST_SECRET } from '../test/helpers/server.ts'
 import type { Canaries } from './canaries.ts'
@@ -61,16 +62,16 @@ async function makeBench(parts: BenchParts, undo: (() => Promise<unknown>)[], ex
     ...parts,
     folder,
     after: (work) => void undo.push(work),
-    install: () => install(parts, undo, examined),
+    install: (server) => install(server ? () => createDatabase(server) : parts.database.create, undo, examined),
   }
 }
 
 async function install(
-  { database: server }: BenchParts,
+  create: () => Promise<TestDatabase>,
   undo: (() => Promise<unknown>)[],
   examined: Examined[],
 ): Promise<Installation> {
-  const database = await server.create()
+  const database = await create()
   undo.push(() => database.drop())
   const ports = await Promise.all(Array.from({ length: 8 }, freePort))
   const issuer = `http://localhost:${ports[0]}`

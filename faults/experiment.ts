@@ -1,6 +1,6 @@
 // What an experiment is, and what it is given. The numbers are those of SECURITY.md.
 import type { Cluster } from '../test/helpers/cluster.ts'
-import type { TestDatabase } from '../test/helpers/database.ts'
+import type { TestConnection, TestDatabase } from '../test/helpers/database.ts'
 import type { Ledger } from '../test/helpers/load.ts'
 import type { TestServer } from '../test/helpers/server.ts'
 import type { Canaries } from './canaries.ts'
@@ -37,8 +37,11 @@ export interface Bench {
   readonly canaries: Canaries
   /** a folder for temporary files */
   readonly folder: string
-  /** Makes an installation: a database of its own with the tests' cast in it. The oracle looks at each at the end. */
-  install(): Promise<Installation>
+  /**
+   * Makes an installation: a database of its own with the tests' cast in it. The oracle looks at each at the end.
+   * @param server another PostgreSQL than the bench's, one that the experiment may break
+   */
+  install(server?: TestConnection): Promise<Installation>
   /** Runs at the end, last one first, also after a failure. */
   after(work: () => Promise<unknown>): void
 }

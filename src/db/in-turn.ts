@@ -7,7 +7,7 @@ import { outage } from './outage.ts'
 
 /** Milliseconds: how often the others look, and until when somebody must have decided. */
 const LOOK_AGAIN = 25
-const PATIENCE = 3_000
+const PATIENCE = 1_700
 
 /** @returns a condition for the UPDATE: true for one transaction at a time, until its end; `key` names the row (8 bytes or more) */
 export function myTurn(key: Buffer): RawBuilder<boolean> {
@@ -17,7 +17,7 @@ export function myTurn(key: Buffer): RawBuilder<boolean> {
 /**
  * @param attempt the UPDATE with `myTurn` in its condition, then a look at the row; `undecided` while somebody else is at it
  * @returns what was decided
- * @throws an outage with code 08006 when nobody decides for seconds
+ * @throws an outage with code 08006 when nobody decides in time: who is at it may be held up by something else
  */
 export async function inTurn<T>(attempt: () => Promise<T | 'undecided'>): Promise<T> {
   const begun = performance.now()

@@ -24,11 +24,11 @@ export interface Patience {
  */
 export const PATIENCE: Readonly<Record<'request' | 'work' | 'migration', Patience>> = {
   request: {
-    connection: 1_600,
+    connection: 1_500,
     queue: 4_500,
-    statement: 1_600,
-    least: 350,
-    server: { statement_timeout: 1_550, lock_timeout: 1_400, idle_in_transaction_session_timeout: 8_000 },
+    statement: 1_500,
+    least: 300,
+    server: { statement_timeout: 1_450, lock_timeout: 1_300, idle_in_transaction_session_timeout: 8_000 },
   },
   work: {
     connection: 5_000,

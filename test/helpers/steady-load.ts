@@ -1,7 +1,8 @@
-// Clients that go on whatever happens: they issue tokens and revoke some, note every answer with its time, and keep a ledger.
+// Clients that go on whatever happens: they issue tokens, revoke some and refresh others, note every answer with its time, and
+// keep a ledger. Who gets no answer to a refresh tries again with the same token, as clients do.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { basic } from './flow.ts'
-import type { Ledger } from './load.ts'
+import type { Chain, Ledger } from './load.ts'
 import { send } from './process.ts'
 import { THINGS } from './server.ts'
 
@@ -22,10 +23,12 @@ export interface SteadyLoad {
   stop(): Promise<void>
 }
 
+const SPA = 'spa'
+
 /**
  * @param ports of the processes, asked in turn
  * @param client a confidential client that may get tokens for THINGS by itself
- * @param ledger gets the tokens that were issued, and those whose revocation was confirmed
+ * @param ledger gets the tokens that were issued, and those whose revocation was confirmed; its chains are refreshed
  */
 export function startSteadyLoad({
   ports,
@@ -38,15 +41,16 @@ export function startSteadyLoad({
   ports: readonly number[]
   issuer: string
   client: { id: string; secret: string }
-  ledger: Pick<Ledger, 'tokens'>
+  ledger: Pick<Ledger, 'tokens' | 'chains'>
   workers?: number
   pause?: number
 }): SteadyLoad {
   const answers: SteadyAnswer[] = []
-  const headers = { ...basic(client.id, client.secret), host: new URL(issuer).host }
+  const host = new URL(issuer).host
+  const own = { ...basic(client.id, client.secret), host }
   let over = false
   let turn = 0
-  const post = async (path: string, form: Record<string, string>) => {
+  const post = async (path: string, form: Record<string, string>, headers: Record<string, string> = own) => {
     const begun = performance.now()
     const answer = await send(ports[turn++ % ports.length]!, path, { form, headers }).catch(() => undefined)
     const at = performance.now()
@@ -68,7 +72,18 @@ export function startSteadyLoad({
       await sleep(pause)
     }
   }
-  const running = Array.from({ length: workers }, work)
+  const refresh = async (chain: Chain) => {
+    while (!over) {
+      const form = { grant_type: 'refresh_token', refresh_token: chain.head, client_id: SPA }
+      const answer = await post('/token', form, { host })
+      if (answer?.status === 200) {
+        chain.head = answer.body.refresh_token as string
+        chain.access.push(answer.body.access_token as string)
+      }
+      await sleep(10 * pause)
+    }
+  }
+  const running = [...Array.from({ length: workers }, work), ...ledger.chains.map(refresh)]
   return {
     answers,
     async stop() {
@@ -84,6 +99,8 @@ export interface Seen {
   readonly refused: number
   /** milliseconds that the slowest answer took */
   readonly slowest: number
+  /** milliseconds that the slowest 503 took */
+  readonly slowestRefusal: number
   /** milliseconds from the last good answer before an outage to the first good one after it, the longest such gap */
   readonly longestGap: number
   /** milliseconds from `since` to the first good answer to a request that began after it */
@@ -106,6 +123,7 @@ export function look(answers: readonly SteadyAnswer[], since: number, limit = 20
     good: good.length,
     refused: answers.filter(({ status }) => status === 503).length,
     slowest: Math.round(Math.max(0, ...answers.map(({ ms }) => ms))),
+    slowestRefusal: Math.round(Math.max(0, ...answers.filter(({ status }) => status === 503).map(({ ms }) => ms))),
     longestGap: Math.round(Math.max(0, ...times.map((at, index) => at - (times[index - 1] ?? at)))),
     recovered: Math.round((good.find(({ at, ms }) => at - ms > since)?.at ?? Number.POSITIVE_INFINITY) - since),
     misses: [

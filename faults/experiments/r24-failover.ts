@@ -1,0 +1,64 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { PostgresNode } from '../../test/helpers/postgres-node.ts'
+import type { Seen } from '../../test/helpers/steady-load.ts'
+import type { Experiment } from '../experiment.ts'
+import { installBreakable, inWords, judge, startLoaded, underLoad } from '../outage.ts'
+
+const TIMES = 3
+/** Milliseconds without a write: R-24. */
+const OUTAGE = 15_000
+
+/** The primary is killed, its synchronous standby promoted, and the proxy led there, as HAProxy would. */
+export const r24Failover: Experiment = {
+  id: 'R-24',
+  title: 'failover to a synchronous standby under load; a primary without its standby',
+  size: { full: `${TIMES} failovers in a row, each to a new standby, 2 processes; 1 primary cut off for 6 s` },
+  target:
+    'nothing acknowledged is lost; writes stop for ≤ 15 s; answers within 2 s; cut from its standby a primary acknowledges no write',
+
+  async run(bench) {
+    const { host, front, installation } = await installBreakable(bench)
+    const cluster = await startLoaded(installation)
+    const misses: string[] = []
+    const all: Seen[] = []
+    let primary: PostgresNode = host.node
+    for (let turn = 1; turn <= TIMES; turn += 1) {
+      const standby = await primary.makeStandby(`standby${turn}`)
+      await primary.synchronous(true)
+      const seen = await underLoad(installation, cluster, async () => {
+        await primary.stop('kill')
+        await standby.promote()
+        front.switchTo(standby.connection)
+      })
+      bench.say(`failover ${turn}: ${inWords([seen])}, ${seen.longestGap} ms without a write`)
+      misses.push(...judge(seen, `failover ${turn}`))
+      if (seen.longestGap > OUTAGE) misses.push(`failover ${turn}: ${seen.longestGap} ms without a write`)
+      all.push(seen)
+      primary = standby
+    }
+
+    const standby = await primary.makeStandby('last')
+    await primary.synchronous(true)
+    let acknowledged = 0
+    const seen = await underLoad(installation, cluster, async () => {
+      await standby.stop('kill')
+      const before = live(installation.ledger.tokens)
+      await sleep(6000)
+      acknowledged = live(installation.ledger.tokens) - before
+      await standby.start()
+      await primary.synchronous(true)
+    })
+    bench.say(`cut from its standby: ${inWords([seen])}`)
+    misses.push(...judge(seen, 'cut from its standby'))
+    // What was on its way to the standby when it was killed may still be confirmed.
+    if (acknowledged > 8) misses.push(`${acknowledged} writes were acknowledged without a standby`)
+    return {
+      result: `${inWords([...all, seen])}; ${Math.max(...all.map((one) => one.longestGap))} ms without a write`,
+      misses,
+    }
+  },
+}
+
+function live(tokens: ReadonlyMap<string, string>): number {
+  return [...tokens.values()].filter((state) => state === 'live').length
+}
