@@ -6,7 +6,7 @@ import { type Cluster, startCluster } from '../helpers/cluster.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
 import { basic, introspect, obtainTokens } from '../helpers/flow.ts'
 import { createKeyVerifiers } from '../helpers/key-verifiers.ts'
-import { type ServerProcess, send } from '../helpers/process.ts'
+import { type ServerProcess, send, startProcess } from '../helpers/process.ts'
 import { addCast, freePort, startTestServer, TEST_SECRET, type TestServer } from '../helpers/server.ts'
 
 const CLOCK = 'https://clock.example.com'
@@ -141,5 +141,42 @@ it('S-023 an access token of a person that a leaked key signed opens nothing, no
     expect(await verdicts(forged)).toEqual([401, false])
   } finally {
     await home.stop()
+  }
+})
+
+it('S-022 an ID token is a good hint as long as its key retires, and none once the key is gone', async () => {
+  const server = await startTestServer({ keyTimes: { ...TIMES, published: 0 } })
+  try {
+    const { shop } = await addCast(server)
+    const { rotation, records } = server.rooms.signingKeys
+    const { body, browser } = await obtainTokens(server, { id: 'shop', secret: shop })
+    const logout = new URL(`${server.issuer}/logout`)
+    logout.searchParams.set('id_token_hint', body.id_token)
+    expect(await rotation.rotate(['RS256'], 'operator')).toMatchObject({ ok: true })
+    const retiring = (await records()).find(({ kid }) => kid === kidOf(body.id_token))!
+    expect(retiring.state).toBe('retiring')
+    expect((await browser.open(logout)).status).toBe(200)
+    expect(await rotation.retire(retiring.kid, true, 'operator')).toMatchObject({ ok: true })
+    expect((await browser.open(logout)).status).toBe(400)
+  } finally {
+    await server.stop()
+  }
+})
+
+it('S-022 a first start waits for no successor, and publishes one of each algorithm soon after', async () => {
+  const own = await createTestDatabase()
+  const port = await freePort()
+  const server = await startProcess({ PORT: String(port), DATABASE_URL: own.url, GATEHOUSE_SECRET: TEST_SECRET })
+  try {
+    const algorithms = async () => {
+      const { body } = await send(port, '/jwks', { headers: { host: `localhost:${port}` } })
+      return (body as unknown as JSONWebKeySet).keys.map(({ alg }) => alg)
+    }
+    expect((await algorithms()).length).toBeLessThan(4)
+    for (let wait = 0; wait < 150 && (await algorithms()).length < 4; wait++) await sleep(200)
+    expect(await algorithms()).toEqual(['ES256', 'ES256', 'RS256', 'RS256'])
+  } finally {
+    await server.stop()
+    await own.drop()
   }
 })
