@@ -105,16 +105,18 @@ export function createRekey(parts: RekeyParts): Rekey {
     },
 
     async addVersion(actor) {
-      await changeKeys(async (keys) => {
+      const published = await changeKeys(async (keys) => {
         const next = withNextVersion(keys, now())
         const subject = String(nextVersion(next)!.id)
         if (next !== keys) await audit({ kind: 'ring.version-added', actor, subject })
         return next
       })
+      const ready = nextVersion(published)!.id
       // By then every process that answers requests knows the version, or says that it cannot answer.
       await sleep(2 * RING_STALE_AFTER)
       const { current } = await changeKeys(async (keys) => {
-        if (!nextVersion(keys)) return keys
+        // Somebody else may have used it meanwhile, and published another, for which nobody has waited yet.
+        if (nextVersion(keys)?.id !== ready) return keys
         const next = withNextInUse(keys, now())
         await audit({ kind: 'ring.version-used', actor, subject: String(next.current) })
         return next
