@@ -57,6 +57,30 @@ it('S-200 buckets are taken together or not at all, in whatever order they are n
   }
 })
 
+it('S-200 who had to wait for a row goes by what it is then, and not by what it was', async () => {
+  const [narrow, wide] = [bucket(4), bucket(9)]
+  await takeAtOnce(1, () => [narrow, wide])
+  pass(60)
+  const pool = database.pool({ max: 2 })
+  const holder = await pool.connect()
+  await holder.query('begin')
+  await holder.query('select from throttle_buckets where key = any($1) for update', [[narrow.key, wide.key]])
+  const taken = takeAtOnce(30, (index) => (index % 2 ? [narrow, wide] : [wide, narrow]))
+  const waiting = async () => {
+    const { rows } = await pool.query(
+      `select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    )
+    return rows[0].n
+  }
+  for (let turn = 0; turn < 200 && (await waiting()) < 30; turn++)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(await waiting()).toBe(30)
+  await holder.query('commit')
+  holder.release()
+  expect(await taken).toBe(4)
+  expect(await takeAtOnce(20, () => [wide])).toBe(5)
+})
+
 it('three buckets crosswise: none over its burst, nobody waits for ever', async () => {
   const all = [bucket(30), bucket(30), bucket(30)]
   const got = [0, 0, 0]
