@@ -10,18 +10,20 @@ const QUICK = { processes: [2], latencies: [0, 25], rounds: 2 }
 /**
  * @param rounds at each number of processes in a full run, divided among the latencies
  * @param round one race; adds what does not hold. @returns its answers, of which none may be a 5xx, and how many succeeded
+ * @param env settings of the processes
  */
 export async function race(
   bench: Bench,
   installation: Installation,
   rounds: number,
   round: (cluster: Cluster, misses: string[]) => Promise<{ answers: readonly (RawAnswer | Page)[]; good: number }>,
+  env?: Record<string, string>,
 ): Promise<Outcome> {
   const plan = bench.quick ? QUICK : { ...FULL, rounds: Math.ceil(rounds / FULL.latencies.length) }
   const misses: string[] = []
   const total = { rounds: 0, answers: 0, good: 0 }
   for (const processes of plan.processes) {
-    const cluster = await installation.start({ processes })
+    const cluster = await installation.start({ processes, env })
     for (const latency of plan.latencies) {
       cluster.way.delay(latency)
       const found: string[] = []
