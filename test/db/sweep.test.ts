@@ -97,7 +97,7 @@ it('several nodes at once remove each row once', async () => {
   expect(await count('replays')).toBe(0)
 })
 
-// How many rows a second go, and how long a statement takes, is for `npm run bench:growth` to say: other tests run beside this.
+// How many rows a second go, and how long a statement takes, is for `npm run faults -- R-42` to say: other tests run beside this.
 it('S-216 200,000 rows go in batches of bounded size', async () => {
   await addOver('many ', 200_000)
   expect(await sweeper().sweep()).toBe(200_000)
