@@ -59,6 +59,8 @@ export async function startEmbedded(bench: Bench, name = 'data'): Promise<Embedd
     PORT: String(await freePort()),
     GATEHOUSE_GATEWAY_PORT: String(await freePort()),
     GATEHOUSE_DATA_DIR: dataDir,
+    // What was on its way at a kill is spent: a few of them would leave the one person of the load without a try.
+    GATEHOUSE_PROFILE: 'test',
     LOG_LEVEL: 'trace',
   }
   const issuer = `http://localhost:${settings.PORT}`
