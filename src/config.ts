@@ -16,6 +16,8 @@ export interface Config {
   /** undefined: the embedded server */
   readonly databaseUrl?: string
   readonly migrateUrl?: string
+  /** of one process, for requests */
+  readonly databaseConnections: number
   readonly dataDir: string
   /** GATEHOUSE_SECRET, newest first; read when first needed, because a fresh embedded installation makes one */
   readonly secrets: readonly string[]
@@ -46,6 +48,12 @@ const environment = z.object({
   GATEHOUSE_ISSUER: z.string().optional(),
   DATABASE_URL: postgresUrl.optional(),
   GATEHOUSE_MIGRATE_URL: postgresUrl.optional(),
+  GATEHOUSE_DATABASE_CONNECTIONS: z.coerce
+    .number({ error: 'must be a number' })
+    .int('must be a whole number')
+    .min(1, 'must be from 1 to 500')
+    .max(500, 'must be from 1 to 500')
+    .default(16),
   GATEHOUSE_DATA_DIR: z.string().min(1).default('./data'),
   GATEHOUSE_SECRET: z.string().optional(),
   GATEHOUSE_TRUSTED_PROXIES: z.string().default(''),
@@ -110,6 +118,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     issuer,
     databaseUrl: values.DATABASE_URL,
     migrateUrl: values.GATEHOUSE_MIGRATE_URL,
+    databaseConnections: values.GATEHOUSE_DATABASE_CONNECTIONS,
     dataDir: resolve(values.GATEHOUSE_DATA_DIR),
     secrets,
     trustedProxies: proxies,

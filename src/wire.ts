@@ -114,7 +114,7 @@ export async function openDatabase(
     const opened = { close, place, connection, primary, embedded, migration }
     if (role === 'command') return { ...patient, ...opened, probe: patient.db }
     await pools.pop()?.close()
-    return { ...open('request', SERVER_CONNECTIONS), ...opened, probe: open('request', 1).db }
+    return { ...open('request', config.databaseConnections), ...opened, probe: open('request', 1).db }
   } catch (error) {
     await close()
     throw error
@@ -122,8 +122,6 @@ export async function openDatabase(
 }
 
 const COMMAND_CONNECTIONS = 3
-/** Four processes fit into the 100 connections that a PostgreSQL has by default. */
-const SERVER_CONNECTIONS = 16
 
 async function migrate(migrateUrl: string | undefined, usual: Connection): Promise<MigrationReport> {
   const migrator = connect(migrateUrl ?? usual, { patience: 'migration', max: 2 })

@@ -118,7 +118,6 @@ export function look(answers: readonly SteadyAnswer[], since: number, limit = 20
   const times = good.map(({ at }) => at).sort((a, b) => a - b)
   const odd = answers.filter(({ status, retryAfter }) => status !== 200 && !(status === 503 && retryAfter))
   const slow = answers.filter(({ ms }) => ms > limit)
-  const statuses = [...new Set(odd.map(({ path, status }) => `${path} ${status}`))]
   return {
     good: good.length,
     refused: answers.filter(({ status }) => status === 503).length,
@@ -127,10 +126,18 @@ export function look(answers: readonly SteadyAnswer[], since: number, limit = 20
     longestGap: Math.round(Math.max(0, ...times.map((at, index) => at - (times[index - 1] ?? at)))),
     recovered: Math.round((good.find(({ at, ms }) => at - ms > since)?.at ?? Number.POSITIVE_INFINITY) - since),
     misses: [
-      ...(odd.length > 0
-        ? [`${odd.length} answers are neither 200 nor a 503 with Retry-After: ${statuses.join(', ')}`]
-        : []),
-      ...(slow.length > 0 ? [`${slow.length} answers took longer than ${limit} ms`] : []),
+      ...(odd.length > 0 ? [`${odd.length} answers are neither 200 nor a 503 with Retry-After: ${tally(odd)}`] : []),
+      ...(slow.length > 0 ? [`${slow.length} answers took longer than ${limit} ms: ${tally(slow)}`] : []),
     ],
   }
+}
+
+/** @returns such as `12 × /token 200, 2 × /revoke 503` */
+function tally(answers: readonly SteadyAnswer[]): string {
+  const counts = new Map<string, number>()
+  for (const { path, status } of answers) {
+    const what = `${path} ${status}`
+    counts.set(what, (counts.get(what) ?? 0) + 1)
+  }
+  return [...counts].map(([what, count]) => `${count} × ${what}`).join(', ')
 }
