@@ -71,7 +71,6 @@ it('S-021 every key has a kid of its own, one use, and one algorithm', async () 
     expect([key.kty, key.alg]).toEqual(key.kty === 'EC' ? ['EC', 'ES256'] : ['RSA', 'RS256'])
     expect(await calculateJwkThumbprint(key)).toBe(key.kid)
   }
-  expect(new Set(keys.map(({ alg }) => alg)).size).toBe(keys.length)
 })
 
 it('S-021 a token names the key that signed it, by its algorithm', async () => {
