@@ -76,7 +76,9 @@ export async function startServer({ config, demo, say, terminal, keyTimes }: Sta
     const watchers = createWatchers({ clock: () => performance.now() })
     const withDemo = demo ?? opened.embedded !== undefined
     const landing = { describe: () => describeLanding({ config, rooms, demo: withDemo, version: VERSION }) }
-    const health = { ready: () => isReady(opened, watchers), asked: watchers.asked }
+    // A process that cannot open the ring of this moment says so: its requests would only be answered by 503.
+    const ready = async () => (await isReady(opened, watchers)) && rooms.refreshRing().then(() => true)
+    const health = { ready, asked: watchers.asked }
     const metrics = createMetrics({
       version: VERSION,
       pool: opened.pool,

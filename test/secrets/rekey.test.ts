@@ -16,11 +16,11 @@ import { createRekey, type RekeyParts } from '../../src/secrets/rekey.ts'
 import { readRow } from '../../src/secrets/ring-row.ts'
 import { readSecretFile, writeSecretFile } from '../../src/secrets/secret-file.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
-import { cleanEnv, runCommand, startProcess } from '../helpers/process.ts'
+import { cleanEnv, runCommand, send, startProcess } from '../helpers/process.ts'
 import { freePort } from '../helpers/server.ts'
 
-const OLD = 'the old secret, which is long enough'
-const NEW = 'the new secret, which is long enough'
+const OLD = 'the old secret that is long enough'
+const NEW = 'the new secret that is long enough'
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
 const DAY = 24 * 60 * 60
 const LIFETIMES = { session: 7 * DAY, family: 90 * DAY, accessToken: DAY }
@@ -231,6 +231,39 @@ describe('in a database', () => {
       expect(readSecretFile(dataDir)).toEqual([OLD])
     })
   })
+})
+
+it('a server without the newest secret goes on until the keys change, then it is not ready, and signs nobody out', async () => {
+  const database = await createTestDatabase()
+  const settings = { PORT: String(await freePort()), DATABASE_URL: database.url, LOG_LEVEL: 'error' }
+  const server = await startProcess({ ...settings, GATEHOUSE_SECRET: OLD })
+  const status = async (path: string) => (await send(server.port, path, { headers: { host } })).status
+  const host = `localhost:${settings.PORT}`
+  const rekey = (...args: string[]) =>
+    runCommand({ ...settings, GATEHOUSE_SECRET: `${NEW},${OLD}` }, ['rekey', ...args])
+  try {
+    const before = await send(server.port, '/logout', { headers: { host } })
+    expect(before.status).toBe(200)
+    expect((await rekey('--json')).json).toEqual({ rewrapped: true, was: 2, of: 2 })
+    expect([await status('/readyz'), await status('/logout')]).toEqual([200, 200])
+    expect((await rekey('--ring')).code).toBe(0)
+    expect([await status('/readyz'), await status('/logout'), await status('/healthz')]).toEqual([503, 503, 200])
+    const cookie = [before.headers['set-cookie'] ?? []]
+      .flat()
+      .map((one) => one.split(';')[0])
+      .join('; ')
+    const refused = await send(server.port, '/logout', { headers: { host, cookie } })
+    expect([refused.status, refused.headers['retry-after'], refused.headers['set-cookie']]).toEqual([
+      503,
+      '2',
+      undefined,
+    ])
+    // Once for each of the two steps, however many ask.
+    expect(server.log().match(/the key ring was changed and does not open/g)).toHaveLength(2)
+  } finally {
+    await server.stop()
+    await database.drop()
+  }
 })
 
 describe('an installation with the embedded database', () => {
