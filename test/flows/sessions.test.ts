@@ -130,6 +130,7 @@ describe('S-180 cookies', () => {
       const cookies = parse(seen)
       const bare = [...new Set(cookies.map(({ name }) => name.replace('.sig', '')))].sort()
       expect(bare).toEqual([
+        '__Host-gatehouse-device',
         '__Host-gatehouse-form',
         '__Host-gatehouse-session',
         '__Secure-gatehouse-interaction',
