@@ -31,8 +31,8 @@ export async function installBreakable(bench: Bench, settings: Record<string, st
 }
 
 /** Starts two processes, and begins refresh families of the public client, which the load goes on with. */
-export async function startLoaded(installation: Installation, processes = 2): Promise<Cluster> {
-  const cluster = await installation.start({ processes, warm: 40 })
+export async function startLoaded(installation: Installation, processes = 2, warm = 40): Promise<Cluster> {
+  const cluster = await installation.start({ processes, warm })
   for (let made = 0; made < 4; made += 1) {
     const { body } = await obtainTokens(cluster, { id: 'spa' }, { scope: 'openid things:read' })
     const { refresh_token: head, access_token: access } = body

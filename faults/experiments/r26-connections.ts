@@ -19,7 +19,11 @@ export const r26Connections: Experiment = {
   async run(bench) {
     const misses: string[] = []
     const { installation, host } = await installBreakable(bench, { max_connections: String(MOST) })
-    const cluster = await startLoaded(installation, PROCESSES)
+    const admin = new pg.Client(host.node.connection)
+    admin.on('error', () => undefined)
+    await admin.connect()
+    bench.after(() => admin.end())
+    const cluster = await startLoaded(installation, PROCESSES, 0)
     const load = await underLoad(installation, cluster, () => sleep(3000), { after: 1000 })
     misses.push(...judge(load, 'with few connections'))
 
@@ -49,7 +53,7 @@ export const r26Connections: Experiment = {
         )
         if (got) strangers.push(stranger)
         else await sleep(20)
-        await host.node
+        await admin
           .query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'gatehouse%'`)
           .catch(() => undefined)
       }

@@ -7,7 +7,7 @@ import { guard } from './guard.ts'
 import { outage } from './outage.ts'
 import { PATIENCE, type Patience } from './patience.ts'
 import { createPrimaryWatch, type PrimaryWatch } from './primary.ts'
-import { createPulse, type Pulse } from './pulse.ts'
+import { createPulse, type Pulse, waitedFor } from './pulse.ts'
 import type { Schema } from './schema.ts'
 import type { Db } from './unit-of-work.ts'
 import { within } from './within.ts'
@@ -46,7 +46,8 @@ export function connect(connection: Connection, options: ConnectOptions = {}): C
     application_name: 'gatehouse',
     // One that comes too late for who asked for it is there for the next.
     connectionTimeoutMillis: Math.max(patience.queue, 2 * patience.connection),
-    idleTimeoutMillis: 60_000,
+    // What a rush needed is given back soon: others may share the server.
+    idleTimeoutMillis: 10_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     ...patience.server,
@@ -56,7 +57,7 @@ export function connect(connection: Connection, options: ConnectOptions = {}): C
   // `error` event, unheard, would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined))
   pool.on('error', (error) => options.onLost?.(error))
-  const waiting = { pool, primary, patience, pulse: createPulse() }
+  const waiting = { pool, most: pool.options.max, primary, patience, pulse: createPulse() }
   const guarded = {
     options: pool.options,
     connect: () => acquire(waiting),
@@ -71,12 +72,15 @@ const AGAIN = 50
 
 interface Waiting {
   readonly pool: pg.Pool
+  /** connections, when the server has as many */
+  readonly most: number
   readonly primary: PrimaryWatch
   readonly patience: Patience
   readonly pulse: Pulse
 }
 
-async function acquire({ pool, primary, patience, pulse }: Waiting): Promise<PostgresPoolClient> {
+async function acquire(waiting: Waiting): Promise<PostgresPoolClient> {
+  const { pool, primary, patience, pulse } = waiting
   const begun = performance.now()
   const done = pulse.wait()
   const waited = () => performance.now() - begun
@@ -91,15 +95,26 @@ async function acquire({ pool, primary, patience, pulse }: Waiting): Promise<Pos
       }
       client.release(true)
     } catch (error) {
-      // A full server has a place again when somebody goes, or one of our own connections comes free.
       const full = (error as { code?: unknown }).code === '53300'
-      if (!full || waited() + AGAIN > patience.connection) {
+      if (full) makeDo(waiting)
+      if (!full || waitedFor(begun) + AGAIN > patience.connection) {
         done('silence')
         throw noConnection(error)
       }
       await sleep(AGAIN)
     }
   }
+}
+
+/** Milliseconds for which a pool does with the connections that it has got when the server has no more. */
+const MAKE_DO = 1000
+
+/** Whoever comes next queues for our own connections. A full server has a place again when somebody goes. */
+function makeDo({ pool, most }: Waiting): void {
+  pool.options.max = Math.max(1, pool.totalCount)
+  setTimeout(() => {
+    pool.options.max = most
+  }, MAKE_DO).unref()
 }
 
 function noConnection(error: unknown): Error {

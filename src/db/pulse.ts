@@ -19,6 +19,11 @@ export function asRequest<T>(work: () => T): T {
   return request.run(performance.now(), work)
 }
 
+/** @returns milliseconds since the request at hand began, or since `since` outside of one */
+export function waitedFor(since: number): number {
+  return performance.now() - (request.getStore() ?? since)
+}
+
 /** @returns the pulse of one pool; times are those of `performance.now()` */
 export function createPulse(): Pulse {
   let waiting = 0
