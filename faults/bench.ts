@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { type Cluster, startCluster } from '../test/helpers/cluster.ts'
 import { createDatabase, type TestDatabase } from '../test/helpers/database.ts'
 import { emptyLedger } from '../test/helpers/load.ts'
@@ -52,7 +53,7 @@ export async function runExperiment(parts: BenchParts, experiment: Experiment): 
 }
 
 function describeError(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return inspect(error, { depth: 4 })
 }
 
 async function makeBench(parts: BenchParts, undo: (() => Promise<unknown>)[], examined: Examined[]): Promise<Bench> {

@@ -4,6 +4,7 @@ import type pg from 'pg'
 
 /** table, event, condition, and what it is called */
 const CHANGES: readonly (readonly [string, string, string, string])[] = [
+  ['authorization_codes', 'insert', 'true', 'code made'],
   ['authorization_codes', 'update', 'old.consumed_at is null and new.consumed_at is not null', 'code consumed'],
   ['refresh_families', 'insert', 'true', 'family made'],
   ['refresh_families', 'update', 'new.generation > old.generation', 'family rotated'],
@@ -70,6 +71,7 @@ const REASONS: readonly (readonly [what: string, reasons: readonly string[]])[] 
   ['consent changed', ['consent.given']],
   ['key ring changed', ['ring.rewrapped', 'ring.version-added', 'ring.version-used', 'ring.version-dropped']],
   ['link used', ['account.password-set', 'account.admin-made']],
+  ['secret made', ['client.added', 'client.changed', 'client.secret-rotated']],
 ]
 
 const NOTE = `
@@ -96,6 +98,22 @@ export async function watchChanges(pool: pg.Pool | pg.Client): Promise<void> {
          when (${condition}) execute function faults.note('${what}');`,
   )
   await pool.query(NOTE + triggers.join('\n'))
+}
+
+/** @returns the number of the newest note */
+export async function lastChange(pool: pg.Pool | pg.Client): Promise<string> {
+  return (await pool.query('select coalesce(max(id), 0) as id from faults.changes')).rows[0].id
+}
+
+/** @returns what was changed and audited after a note: one text per transaction, in order */
+export async function changesSince(pool: pg.Pool | pg.Client, id: string): Promise<string[]> {
+  const { rows } = await pool.query<{ told: string }>(
+    `select string_agg(times || ' × ' || what, ', ' order by what) as told
+     from (select xact, what, count(*) as times, min(id) as first from faults.changes where id > $1 group by xact, what) as counted
+     group by xact order by min(first)`,
+    [id],
+  )
+  return rows.map(({ told }) => told)
 }
 
 /** @returns how many changes were noted, and each transaction whose changes and audit entries differ */

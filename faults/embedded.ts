@@ -1,6 +1,6 @@
 // Gatehouse as one person runs it: with the embedded database, in a folder of its own, set up by the command line.
 import { execFile } from 'node:child_process'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
@@ -40,8 +40,10 @@ export interface Embedded {
   gatehouse(input: string, ...args: string[]): Promise<string>
   /** Adds a third-party web client. @returns its secret */
   register(id: string): Promise<string>
-  /** process id of the database server */
-  postmaster(): Promise<number>
+  /** @returns process id of the database server, or undefined when none runs, whatever its lock file says */
+  postmaster(): Promise<number | undefined>
+  /** Kills both, the database first. */
+  killBoth(): Promise<void>
   /** Starts the server again, after it has ended. @returns milliseconds until it says that it is ready */
   restart(): Promise<number>
   /** Waits until it serves. @returns milliseconds that took, or undefined when it did not */
@@ -52,9 +54,18 @@ export interface Embedded {
   logs(): Promise<string[]>
 }
 
-/** Makes an installation, with the oracle's triggers in its database, and starts its server. The bench takes it down. */
-export async function startEmbedded(bench: Bench, name = 'data'): Promise<Embedded> {
+/**
+ * Makes an installation, with the oracle's triggers in its database, and starts its server. The bench takes it down.
+ * @param whole all of it lies in the data folder, also for root, who else keeps the database apart from it
+ */
+export async function startEmbedded(bench: Bench, { whole = false } = {}): Promise<Embedded> {
+  const name = 'data'
   const dataDir = join(bench.folder, name)
+  // A data folder that the database's user can pass holds the database itself.
+  if (whole) {
+    await chmod(bench.folder, 0o711)
+    await mkdir(dataDir, { mode: 0o711 })
+  }
   const settings = {
     PORT: String(await freePort()),
     GATEHOUSE_GATEWAY_PORT: String(await freePort()),
@@ -85,6 +96,12 @@ export async function startEmbedded(bench: Bench, name = 'data'): Promise<Embedd
     return client
   }
 
+  const postmaster = async () => {
+    const lock = await readFile(join(place, 'postgres/postmaster.pid'), 'utf8').catch(() => undefined)
+    const pid = Number(lock?.split('\n')[0])
+    return lock !== undefined && isAlive(pid) ? pid : undefined
+  }
+
   const watcher = await connect()
   await watchChanges(watcher)
   await watcher.end()
@@ -109,7 +126,11 @@ export async function startEmbedded(bench: Bench, name = 'data'): Promise<Embedd
       const options = ['--name', id, '--kind', 'web', '--redirect-uri', CALLBACK, '--scope', `${THINGS}=things:read`]
       return JSON.parse(await gatehouse('', 'client', 'add', id, ...options, '--json')).clients[id].client_secret
     },
-    postmaster: async () => Number((await readFile(join(place, 'postgres/postmaster.pid'), 'utf8')).split('\n')[0]),
+    postmaster,
+    async killBoth() {
+      process.kill((await postmaster())!, 'SIGKILL')
+      await server.kill()
+    },
     async restart() {
       const since = performance.now()
       gone.push(server)
@@ -137,4 +158,12 @@ export async function startEmbedded(bench: Bench, name = 'data'): Promise<Embedd
 export async function placeOf(dataDir: string): Promise<string> {
   const { place } = JSON.parse(await readFile(join(dataDir, 'database.json'), 'utf8'))
   return join(dataDir, place).replace(/^.*(?=\/var\/lib\/gatehouse\/)/, '')
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
 }

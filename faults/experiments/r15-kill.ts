@@ -1,13 +1,11 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { obtainTokens } from '../../test/helpers/flow.ts'
 import { type Asked, checkChain, checkCodes, checkStanding } from '../../test/helpers/ledger-checks.ts'
 import { emptyLedger, type Ledger, type LoadParts, seeded, startLoad } from '../../test/helpers/load.ts'
 import { THINGS } from '../../test/helpers/server.ts'
-import { compareChanges } from '../changes.ts'
-import { type Embedded, startEmbedded } from '../embedded.ts'
+import { startEmbedded } from '../embedded.ts'
 import type { Bench, Experiment } from '../experiment.ts'
-import { findSecrets } from '../oracle.ts'
+import { consultEmbedded } from '../oracle.ts'
 
 const VICTIMS = ['server', 'database', 'both'] as const
 /** milliseconds from the kill until it serves again */
@@ -62,7 +60,7 @@ async function killEmbedded(bench: Bench, random: () => number, rounds: number):
       killed,
       async () => {
         const acts = [
-          async () => void (victim !== 'server' && process.kill(await place.postmaster(), 'SIGKILL')),
+          async () => void (victim !== 'server' && process.kill((await place.postmaster())!, 'SIGKILL')),
           async () => void (victim !== 'database' && (await place.server().kill())),
         ]
         if (random() < 0.5) acts.reverse()
@@ -76,23 +74,8 @@ async function killEmbedded(bench: Bench, random: () => number, rounds: number):
     if (since === undefined || since > BACK_WITHIN.embedded)
       killed.misses.push(`after ${victim} was killed: not back in time`)
   }
-  await lookAtEmbedded(bench, asked, place, killed)
+  killed.misses.push(...(await consultEmbedded(bench, place, killed.ledger)))
   return killed
-}
-
-/** The oracle, for an installation that is not the bench's. */
-async function lookAtEmbedded(bench: Bench, asked: Asked, place: Embedded, { ledger, misses }: Killed): Promise<void> {
-  misses.push(...(await checkStanding(asked, ledger)))
-  const { status } = await obtainTokens(asked, app, { scope: 'openid things:read' })
-  if (status !== 200) misses.push(`in the end people cannot sign in: ${status}`)
-  const client = await place.connect()
-  const compared = await compareChanges(client)
-  await client.end()
-  if (compared.changes === 0) misses.push('(d) no change of state was noted')
-  misses.push(...compared.misses)
-  if ((await place.server().stop()) !== 0) misses.push('a stop does not end in good order')
-  if ((await place.postmaster().catch(() => undefined)) !== undefined) misses.push('a stop leaves the database running')
-  misses.push(...findSecrets(bench.canaries, await place.logs()))
 }
 
 async function killExternal(bench: Bench, random: () => number, rounds: number): Promise<Killed> {
