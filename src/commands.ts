@@ -1,4 +1,5 @@
 // Gives the commands what they need: the rooms, opened for one command and closed again, and the server.
+import cluster from 'node:cluster'
 import { emailKey, isEmail } from './accounts/email.ts'
 import { createApply } from './apply/execute.ts'
 import { readUserFields } from './apply/user-fields.ts'
@@ -9,18 +10,20 @@ import type { StatusReport } from './cli/status.ts'
 import { secretForm } from './clients/client.ts'
 import { readClientFields, writeClientFields } from './clients/fields.ts'
 import { type Config, readConfig } from './config.ts'
+import { type OpenDatabase, openDatabase } from './open-database.ts'
 import { createRevokeToken } from './provider/revoke-token.ts'
 import { readResourceFields, writeResourceFields } from './resources/fields.ts'
 import type { RingKeys } from './secrets/ring-keys.ts'
 import { engineParts } from './server/build.ts'
 import { createLogger } from './server/log.ts'
 import { startServer } from './server/start.ts'
+import { work } from './server/work.ts'
 import { nextStep } from './signing-keys/next-step.ts'
 import { cleanUpTry } from './tour/clean-up.ts'
 import { tryLogin } from './tour/login.ts'
 import { tryM2m } from './tour/m2m.ts'
 import { OperatorFault } from './vocabulary/fault.ts'
-import { buildRooms, type OpenDatabase, openDatabase, type Rooms, tourParts, VERSION } from './wire.ts'
+import { buildRooms, type Rooms, tourParts, VERSION } from './wire.ts'
 
 /**
  * @param env the environment; read when a command first needs it, so that `--help` works with a broken one
@@ -79,6 +82,7 @@ export function commandParts(
     tryLogin: story((parts, options) => tryLogin(parts, options)),
     async start({ json, demo }) {
       const config = readConfig(env)
+      if (cluster.isWorker) return work(config)
       const say = json ? () => undefined : (line: string) => output.out(`${line}\n`)
       const running = await startServer({ config, demo, say, terminal: output.isTerminal })
       if (json) output.out(`${JSON.stringify({ ready: true, issuer: config.issuer, pid: process.pid })}\n`)

@@ -9,6 +9,8 @@ import { isLoopback, issuerFault } from './vocabulary/issuer.ts'
 export interface Config {
   readonly port: number
   readonly gatewayPort: number
+  /** processes that serve */
+  readonly workers: number
   /** addresses to listen on */
   readonly hosts: readonly string[]
   /** the one public URL, without a slash at the end */
@@ -45,6 +47,12 @@ const environment = z.object({
   PORT: port.default(3000),
   GATEHOUSE_GATEWAY_PORT: port.optional(),
   HOST: z.string().min(1).optional(),
+  WORKERS: z.coerce
+    .number({ error: 'must be a number' })
+    .int('must be a whole number')
+    .min(1, 'must be from 1 to 16')
+    .max(16, 'must be from 1 to 16')
+    .default(1),
   GATEHOUSE_ISSUER: z.string().optional(),
   DATABASE_URL: postgresUrl.optional(),
   GATEHOUSE_MIGRATE_URL: postgresUrl.optional(),
@@ -114,6 +122,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   return Object.freeze({
     port: values.PORT,
     gatewayPort,
+    workers: values.WORKERS,
     hosts: values.HOST ? [values.HOST] : isLocal(issuer) ? ['127.0.0.1', '::1'] : ['::'],
     issuer,
     databaseUrl: values.DATABASE_URL,

@@ -13,22 +13,18 @@ import { listSealedSecrets, openSecret, resealSecrets, verifySecret } from './cl
 import { createClientStore } from './clients/store.ts'
 import { type Config, makeSecret, readSecrets } from './config.ts'
 import { cached } from './db/cached.ts'
-import { type Connected, type Connection, checkServer, connect, describePlace } from './db/connect.ts'
 import type { Live, Topic } from './db/live.ts'
-import { type MigrationReport, migrateToLatest } from './db/migrate.ts'
-import { createPrimaryWatch, type PrimaryWatch } from './db/primary.ts'
-import { createUnitOfWork, type UnitOfWork } from './db/unit-of-work.ts'
+import { createUnitOfWork, type Db, type UnitOfWork } from './db/unit-of-work.ts'
 import { createEndings } from './endings/end.ts'
 import { createWithdraw } from './endings/withdraw.ts'
 import { createCookieSigner } from './http/cookie-signer.ts'
 import { currentRequestId } from './http/request-id.ts'
-import { type EmbeddedDatabase, launchPostgres } from './postgres/launch.ts'
 import { CLOCK_TOLERANCE, ID_TOKEN_ALGORITHM, LIFETIMES } from './provider/parts.ts'
 import { createResourceRegister } from './resources/register.ts'
 import { createResourceStore } from './resources/store.ts'
 import { followRing } from './secrets/follow-ring.ts'
 import { createKeyRing } from './secrets/key-ring.ts'
-import { openKeyRing, tryRing } from './secrets/open-ring.ts'
+import { openKeyRing } from './secrets/open-ring.ts'
 import { createRekey } from './secrets/rekey.ts'
 import { readRow } from './secrets/ring-row.ts'
 import { writeSecretFile } from './secrets/secret-file.ts'
@@ -68,71 +64,6 @@ export const KEY_TIMES = deriveKeyTimes({
   look: 60,
 })
 
-/** `db` is what requests and commands use. */
-export interface OpenDatabase extends Connected {
-  /** one connection of its own, so that the question whether the database answers waits for nobody */
-  readonly probe: Connected['db']
-  /** where it is, fit for a terminal */
-  readonly place: string
-  /** for connections beside the pool */
-  readonly connection: Connection
-  /** which every connection beside the pool asks, too */
-  readonly primary: PrimaryWatch
-  readonly embedded?: EmbeddedDatabase
-  readonly migration: MigrationReport
-}
-
-/**
- * Opens the database: the one of DATABASE_URL, or the embedded one, which is started if it does not run; then migrates it.
- * @param role `server` owns an embedded database while it lives; `command` joins whatever runs
- * @throws OperatorFault when it cannot be reached, is too old, too new, or belongs to another server or another secret; then
- *   nothing in it was changed
- */
-export async function openDatabase(
-  config: Config,
-  { role, say, onLost }: { role: 'server' | 'command'; say: (line: string) => void; onLost?: (error: Error) => void },
-): Promise<OpenDatabase> {
-  const embedded = config.databaseUrl ? undefined : await launchPostgres({ dataDir: config.dataDir, role, say })
-  const place = config.databaseUrl ? describePlace(config.databaseUrl) : embedded!.place
-  const connection = config.databaseUrl ?? embedded!.connection
-  const primary = createPrimaryWatch()
-  const pools: Connected[] = []
-  const open = (patience: 'request' | 'work', max: number) => {
-    const connected = connect(connection, { patience, max, primary, onLost })
-    pools.push(connected)
-    return connected
-  }
-  const close = async () => {
-    await Promise.all(pools.splice(0).map((pool) => pool.close()))
-    await embedded?.stop()
-  }
-  try {
-    const patient = open('work', COMMAND_CONNECTIONS)
-    await checkServer(patient.db, place)
-    await tryRing({ db: patient.db, secrets: () => readSecrets(config) })
-    const migration = await migrate(config.migrateUrl, connection)
-    const opened = { close, place, connection, primary, embedded, migration }
-    if (role === 'command') return { ...patient, ...opened, probe: patient.db }
-    await pools.pop()?.close()
-    return { ...open('request', config.databaseConnections), ...opened, probe: open('request', 1).db }
-  } catch (error) {
-    await close()
-    throw error
-  }
-}
-
-const COMMAND_CONNECTIONS = 3
-
-async function migrate(migrateUrl: string | undefined, usual: Connection): Promise<MigrationReport> {
-  const migrator = connect(migrateUrl ?? usual, { patience: 'migration', max: 2 })
-  try {
-    if (migrateUrl) await checkServer(migrator.db, describePlace(migrateUrl), 'GATEHOUSE_MIGRATE_URL')
-    return await migrateToLatest(migrator.db, VERSION)
-  } finally {
-    await migrator.close()
-  }
-}
-
 /**
  * The authorizer that the local gateway asks: the very handler of the Lambda, with settings handed in.
  * @param log takes one line per decision
@@ -151,7 +82,7 @@ export type Rooms = Awaited<ReturnType<typeof buildRooms>>
 
 export interface RoomParts {
   readonly config: Config
-  readonly db: OpenDatabase['db']
+  readonly db: Db
   readonly log: Logger
   /** a server's; a command keeps nothing in memory */
   readonly live?: Live

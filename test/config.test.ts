@@ -156,12 +156,13 @@ it('everything that is wrong is said at once, whatever kind it is of', () => {
     GATEHOUSE_PROFILE: 'dev',
     GATEHOUSE_TRUSTED_PROXIES: '*, 10.0.0.1, any',
     LOG_LEVEL: 'loud',
+    WORKERS: '0',
   }
   const all = faults(env)
   expect(all.map((fault) => /^\w+/.exec(fault)![0]).sort()).toEqual(
     [...Object.keys(env), 'GATEHOUSE_TRUSTED_PROXIES'].sort(),
   )
-  expect(refusal(env).message).toMatch(/^10 settings are not right:\n/)
+  expect(refusal(env).message).toMatch(/^11 settings are not right:\n/)
   // A setting that is wrong in itself still counts as set.
   expect(faults({ DATABASE_URL: 'mysql://db/x' })).toEqual([
     expect.stringMatching(/^DATABASE_URL/),

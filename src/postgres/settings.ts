@@ -17,7 +17,7 @@ export function serverSettings(
     unix_socket_permissions: '0700',
     hba_file: hba,
     ident_file: ident,
-    max_connections: noSync ? '200' : '100',
+    max_connections: '200', // for sixteen workers, and commands beside them
     shared_buffers: '128MB',
     fsync: noSync ? 'off' : 'on',
     synchronous_commit: noSync ? 'off' : 'on',

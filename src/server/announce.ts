@@ -1,8 +1,9 @@
 // What a start says: where everything is, how the first administrator gets in, what to try next. The page at `/` says the same.
 import type { Config } from '../config.ts'
 import type { Pages } from '../http/views.ts'
+import type { OpenDatabase } from '../open-database.ts'
 import { DEMO_ROUTES, demoAudience } from '../tour/demo-api.ts'
-import type { OpenDatabase, Rooms } from '../wire.ts'
+import type { Rooms } from '../wire.ts'
 
 // `help` is a word, because npx keeps a flag that directly follows the program's name for itself.
 const COMMANDS = [

@@ -1,4 +1,4 @@
-// Several processes on one database: what is changed at one, at another or with psql is known to all within a second, also when
+// Several processes on one database, workers of one port among them: what is changed at one, at another or with psql is known to all within a second, also when
 // its notification is lost, and at once where nobody listens any more.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
@@ -21,8 +21,11 @@ beforeAll(async () => {
   pool = home.database.pool()
   host = `localhost:${await freePort()}` // one address for all, as behind a load balancer
   const settings = { GATEHOUSE_SECRET: TEST_SECRET, GATEHOUSE_ISSUER: `http://${host}`, LOG_LEVEL: 'error' }
-  for (const DATABASE_URL of [home.database.url, proxy.url])
-    nodes.push(await startProcess({ ...settings, DATABASE_URL, PORT: String(await freePort()) }))
+  for (const [DATABASE_URL, WORKERS] of [
+    [home.database.url, '2'],
+    [proxy.url, '1'],
+  ] as const)
+    nodes.push(await startProcess({ ...settings, DATABASE_URL, WORKERS, PORT: String(await freePort()) }))
 })
 afterAll(async () => {
   await Promise.all(nodes.map((node) => node.stop()))
@@ -30,9 +33,16 @@ afterAll(async () => {
   await home?.stop()
 })
 
-const ask = async ({ port }: ServerProcess) => {
+// A connection of its own each time: they are dealt out to the workers in turn.
+const askOnce = async ({ port }: ServerProcess) => {
   const form = { grant_type: 'client_credentials' }
-  return (await send(port, '/token', { form, headers: { ...basic('billing', secret), host } })).status
+  return (await send(port, '/token', { form, headers: { ...basic('billing', secret), host, connection: 'close' } }))
+    .status
+}
+/** @returns what all workers of a node answer, or their answers when they differ */
+const ask = async (node: ServerProcess) => {
+  const answers = new Set(await Promise.all([askOnce(node), askOnce(node), askOnce(node), askOnce(node)]))
+  return answers.size === 1 ? [...answers][0]! : [...answers].join()
 }
 
 /** Asks every node until all answer with `status`. @returns milliseconds that took */

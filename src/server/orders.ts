@@ -1,0 +1,15 @@
+// What the process that was started and its workers say to each other.
+import type { Connection } from '../db/connect.ts'
+
+/** From the process that was started to a worker, in this order; `shed` may be left out. */
+export type Order =
+  | { readonly order: 'serve'; readonly connection: Connection; readonly place: string; readonly demo: boolean }
+  | { readonly order: 'turn red' }
+  | { readonly order: 'shed' }
+  | { readonly order: 'stop' }
+
+/** From a worker. A `fault` is one that an operator can mend; the worker ends with it. */
+export type Report =
+  | { readonly report: 'ready' }
+  | { readonly report: 'asked'; readonly from: string }
+  | { readonly report: 'fault'; readonly message: string; readonly advice: string }

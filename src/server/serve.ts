@@ -1,0 +1,132 @@
+// One process that serves: its rooms, its engine, its port, and what it does beside answering requests.
+import type { Logger } from 'pino'
+import type { Config } from '../config.ts'
+import { connect } from '../db/connect.ts'
+import { startLive } from '../db/live.ts'
+import { pendingMigrations } from '../db/migrate.ts'
+import { type Sweeper, type SweepOutcome, startSweeper } from '../db/sweeper.ts'
+import type { JoinedDatabase } from '../open-database.ts'
+import type { KeyStep } from '../signing-keys/rotate.ts'
+import { startSchedule } from '../signing-keys/schedule.ts'
+import type { KeyTimes } from '../signing-keys/times.ts'
+import { buildRooms, type Rooms, VERSION } from '../wire.ts'
+import { describeLanding } from './announce.ts'
+import { buildServer } from './build.ts'
+import type { HealthParts } from './health.ts'
+import { listen } from './listen.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+
+export interface ServeParts {
+  readonly config: Config
+  readonly database: JoinedDatabase
+  readonly log: Logger
+  /** whether there is a demo API, which the first page tells of */
+  readonly demo: boolean
+  readonly keyTimes?: KeyTimes
+  /** hears of each question whether this node is ready. @param from the address of the connection */
+  readonly asked: HealthParts['asked']
+  /** Called before the port is opened. */
+  readonly prepare?: (rooms: Rooms) => Promise<void>
+}
+
+export interface Serving {
+  readonly rooms: Rooms
+  /** From now on `/readyz` says no. */
+  turnRed(): void
+  /** From now on every answer ends its connection. */
+  shed(): void
+  /** Takes no new connections, finishes what is under way, and ends everything but the database. May be called twice. */
+  stop(): Promise<void>
+}
+
+/**
+ * Serves.
+ * @throws OperatorFault when the port cannot be opened, or GATEHOUSE_SECRET does not open the key ring; nothing is left running
+ */
+export async function serve({ config, database, log, demo, keyTimes, asked, prepare }: ServeParts): Promise<Serving> {
+  const stops: (() => Promise<void>)[] = []
+  const stop = async () => {
+    for (let next = stops.pop(); next; next = stops.pop()) await next()
+  }
+  let red = false
+  try {
+    const live = startLive({
+      connection: database.connection,
+      primary: database.primary,
+      clock: () => performance.now(),
+      report: (error) => log.warn({ err: error }, 'the database is asked instead of memory until it is back'),
+    })
+    stops.push(live.stop)
+    const rooms = await buildRooms({ config, db: database.db, log, live, keyTimes })
+    const metrics = createMetrics({
+      version: VERSION,
+      pool: database.pool,
+      databaseUp: async () => (await pendingMigrations(database.probe)) !== undefined,
+    })
+    // A database that hangs makes this throw within 2 seconds, which is a no; so does a key ring of the moment that this process
+    // cannot open, because its requests would only be answered by 503.
+    const ready = async () => {
+      if (red || (await pendingMigrations(database.probe)).length > 0) return false
+      await rooms.refreshRing()
+      return true
+    }
+    const landing = { describe: () => describeLanding({ config, rooms, demo, version: VERSION }) }
+    const { app } = buildServer({ rooms, log, health: { ready, asked }, landing, metrics })
+    await prepare?.(rooms)
+    stops.push(startOwnSweeper(database, rooms, log, metrics).stop)
+    stops.push(rooms.clients.secretUse.start((error) => reportUses(log, error)).stop)
+    const listening = await listen(app.callback(), config.port, config.hosts)
+    // After the start, which must not wait for the keys that stand by.
+    const { rotation, times } = rooms.signingKeys
+    const schedule = startSchedule({ rotation, look: times.look }, (outcome) => reportKeys(log, outcome))
+    stops.push(schedule.stop, listening.close)
+    return {
+      rooms,
+      turnRed() {
+        red = true
+      },
+      shed: listening.shed,
+      stop,
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** Requests never wait for its connection, nor it for theirs. */
+function startOwnSweeper(
+  { connection, primary }: JoinedDatabase,
+  { now }: Rooms,
+  log: Logger,
+  metrics: Metrics,
+): Sweeper {
+  const { db, close } = connect(connection, { max: 1, primary })
+  const report = (outcome: SweepOutcome) => {
+    metrics.swept(outcome)
+    logSweep(log, outcome)
+  }
+  const sweeper = startSweeper({ db, now, report })
+  metrics.watchLag(sweeper.lag)
+  return {
+    ...sweeper,
+    async stop() {
+      await sweeper.stop()
+      await close()
+    },
+  }
+}
+
+function reportUses(log: Logger, error: unknown): void {
+  log.warn({ err: error }, 'last uses of client secrets could not be written')
+}
+
+function logSweep(log: Logger, outcome: SweepOutcome): void {
+  if ('error' in outcome) log.warn({ table: outcome.table, err: outcome.error }, 'expired rows could not be removed')
+  else log.debug(outcome, 'expired rows removed')
+}
+
+function reportKeys(log: Logger, outcome: KeyStep | { error: unknown }): void {
+  if ('error' in outcome) log.warn({ err: outcome.error }, 'signing keys could not be looked after')
+  else log.info(outcome, 'signing key')
+}

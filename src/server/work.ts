@@ -1,0 +1,67 @@
+// The life of a worker: one of several processes that serve the same port. It does as the process that started it says, and ends
+// with it; signals are not for it, because a terminal sends them to all.
+import type { Config } from '../config.ts'
+import { joinDatabase } from '../open-database.ts'
+import { OperatorFault } from '../vocabulary/fault.ts'
+import { createLogger } from './log.ts'
+import type { Order, Report } from './orders.ts'
+import { type Serving, serve } from './serve.ts'
+
+/**
+ * Serves until it is told to stop. A fault that the operator can mend is reported, and ends the process: who started it says so.
+ * @throws whatever else keeps it from serving
+ */
+export async function work(config: Config): Promise<void> {
+  const orders = receive()
+  const { connection, place, demo } = await orders.serve
+  const log = createLogger(config.logLevel)
+  const database = joinDatabase(config, {
+    connection,
+    place,
+    onLost: (error) => log.warn({ err: error }, 'database connection lost'),
+  })
+  try {
+    const serving = await serve({ config, database, log, demo, asked: (from) => void tell({ report: 'asked', from }) })
+    orders.obey(serving)
+    await tell({ report: 'ready' })
+    await orders.stop
+    await serving.stop()
+  } catch (error) {
+    if (!(error instanceof OperatorFault)) throw error
+    await tell({ report: 'fault', message: error.message, advice: error.advice })
+    process.exit(1)
+  } finally {
+    await database.close()
+    process.channel?.unref()
+  }
+}
+
+/** @returns when it is on its way; whether somebody is there to hear it does not matter, because with him we end, too */
+function tell(report: Report): Promise<void> {
+  return new Promise((resolve) => process.send!(report, undefined, undefined, () => resolve()))
+}
+
+function receive() {
+  const serveOrder = Promise.withResolvers<Extract<Order, { order: 'serve' }>>()
+  const stopOrder = Promise.withResolvers<void>()
+  const heard = new Set<Order['order']>()
+  let serving: Serving | undefined
+  process.on('message', (order: Order) => {
+    heard.add(order.order)
+    if (order.order === 'serve') serveOrder.resolve(order)
+    if (order.order === 'turn red') serving?.turnRed()
+    if (order.order === 'shed') serving?.shed()
+    if (order.order === 'stop') stopOrder.resolve()
+  })
+  process.channel?.ref()
+  return {
+    serve: serveOrder.promise,
+    stop: stopOrder.promise,
+    /** Carries out on `started` what was ordered, and what will be. */
+    obey(started: Serving): void {
+      serving = started
+      if (heard.has('turn red')) started.turnRed()
+      if (heard.has('shed')) started.shed()
+    },
+  }
+}

@@ -1,0 +1,122 @@
+// Keeps several processes that serve one port. They are told what to do by messages; one that dies is started again.
+import cluster, { type Worker } from 'node:cluster'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Logger } from 'pino'
+import { OperatorFault } from '../vocabulary/fault.ts'
+import type { Order, Report } from './orders.ts'
+import { turnAway } from './turn-away.ts'
+import { createWatchers } from './watchers.ts'
+
+// Milliseconds.
+const FIRST_RETRY = 100
+const LAST_RETRY = 5000
+/** Whoever lived that long is not thought to die of what it was started into. */
+const SETTLED = 10_000
+/** A worker ends within ten seconds of the order to stop, or it does not. */
+const STOPS_WITHIN = 15_000
+
+export interface WorkersParts {
+  readonly count: number
+  /** what each worker is told first */
+  readonly first: Extract<Order, { order: 'serve' }>
+  readonly log: Logger
+  /** milliseconds of a clock that only goes forward */
+  readonly clock: () => number
+}
+
+export interface Workers {
+  /** Turns readiness red, waits for who watches it, and lets every worker finish what it has begun. May be called twice. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts the workers.
+ * @returns when all of them serve
+ * @throws OperatorFault when the first start of one fails; the others are stopped again
+ */
+export async function startWorkers({ count, first, log, clock }: WorkersParts): Promise<Workers> {
+  cluster.setupPrimary({
+    exec: fileURLToPath(new URL('../main.ts', import.meta.url)),
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+    args: ['start'],
+  })
+  const watchers = createWatchers({ clock })
+  const alive = new Set<Worker>()
+  const over = new AbortController()
+  const told: Order[] = [first]
+
+  const tellAll = (order: Order) => {
+    told.push(order)
+    for (const worker of alive) tell(worker, order)
+  }
+
+  /** One life. @returns the milliseconds that it lasted, and the fault of which it died, if it had words for it */
+  async function live(onReady: () => void): Promise<{ lasted: number; fault?: OperatorFault; how: object }> {
+    const begun = clock()
+    const worker = cluster.fork()
+    alive.add(worker)
+    let fault: OperatorFault | undefined
+    worker.on('message', (report: Report) => {
+      if (report.report === 'ready') onReady()
+      if (report.report === 'asked') watchers.asked(report.from)
+      if (report.report === 'fault') fault = new OperatorFault(report.message, report.advice)
+    })
+    worker.on('error', () => undefined) // its end is what counts
+    for (const order of told) tell(worker, order)
+    const [code, signal] = await new Promise<[number | null, string | null]>((resolve) =>
+      worker.once('exit', (code: number | null, signal: string | null) => resolve([code, signal])),
+    )
+    alive.delete(worker)
+    return { lasted: clock() - begun, fault, how: { pid: worker.process.pid, code, signal } }
+  }
+
+  async function keep(onReady: () => void, onFirstFailure: (error: Error) => void): Promise<void> {
+    let ready = false
+    let retry = FIRST_RETRY
+    while (!over.signal.aborted) {
+      const { lasted, fault, how } = await live(() => {
+        ready = true
+        onReady()
+      })
+      if (over.signal.aborted) return
+      if (!ready) return onFirstFailure(fault ?? new Error(`A worker ended while it started: ${JSON.stringify(how)}.`))
+      log.error({ ...how, ...(fault && { err: fault }) }, 'a worker has ended, another takes its place')
+      if (lasted > SETTLED) retry = FIRST_RETRY
+      await sleep(retry, undefined, { signal: over.signal }).catch(() => undefined)
+      retry = Math.min(retry * 2, LAST_RETRY)
+    }
+  }
+
+  const lives: Promise<void>[] = []
+  const starts = Array.from(
+    { length: count },
+    () => new Promise<void>((resolve, reject) => lives.push(keep(resolve, reject))),
+  )
+  async function stop(): Promise<void> {
+    over.abort()
+    tellAll({ order: 'stop' })
+    const late = setTimeout(() => {
+      for (const worker of alive) worker.process.kill('SIGKILL')
+    }, STOPS_WITHIN)
+    await Promise.all(lives)
+    clearTimeout(late)
+  }
+  try {
+    await Promise.all(starts)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return {
+    async stop() {
+      const turnRed = () => tellAll({ order: 'turn red' })
+      if (!over.signal.aborted) await turnAway(watchers, { turnRed, shed: () => tellAll({ order: 'shed' }) })
+      await stop()
+    },
+  }
+}
+
+function tell(worker: Worker, order: Order): void {
+  worker.send(order, undefined, () => undefined) // one that has just died hears nothing
+}
