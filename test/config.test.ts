@@ -29,6 +29,7 @@ describe('what is not set has a default', () => {
     expect(readConfig({})).toEqual({
       port: 3000,
       gatewayPort: 3001,
+      workers: 1,
       hosts: ['127.0.0.1', '::1'],
       issuer: 'http://localhost:3000',
       databaseUrl: undefined,

@@ -4,9 +4,10 @@ import type { Server, ServerResponse } from 'node:http'
 import { Server as NetServer, type Socket } from 'node:net'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 
-// Milliseconds. How long an idle connection stays open, so that a client that uses it often is told on it.
-const LINGER = 250
+/** Milliseconds between two looks. */
 const POLL = 10
+/** Looks for which an idle connection stays open, so that a client that uses it often is told on it. A busy machine looks late. */
+const LINGER = 25
 
 export interface Connections {
   /** From now on every answer ends its connection. */
@@ -16,7 +17,7 @@ export interface Connections {
 }
 
 interface State {
-  /** requests read and not answered yet */
+  /** requests not read to their end, or not answered yet */
   pending: number
   /** bytes read when it was last idle: more means that a request is on its way */
   readBefore: number
@@ -35,16 +36,22 @@ export function trackConnections({ clock }: { clock: () => number }, server: Ser
     open.set(socket, { pending: 0, readBefore: 0 })
     socket.once('close', () => open.delete(socket))
   })
-  server.prependListener('request', ({ socket }, answer) => {
+  server.prependListener('request', (incoming, answer) => {
+    const { socket } = incoming
     const state = open.get(socket)
     if (!state) return
     state.pending += 1
     answering.add(answer)
     if (shedding) answer.shouldKeepAlive = false
-    answer.once('close', () => {
-      answering.delete(answer)
+    const done = () => {
       state.pending -= 1
       state.readBefore = socket.bytesRead
+    }
+    answer.once('close', () => {
+      answering.delete(answer)
+      // An early answer would be lost on the way if we closed under what the client is still sending.
+      if (incoming.complete || incoming.destroyed) done()
+      else incoming.once('close', done)
     })
   })
 
@@ -62,10 +69,10 @@ export function trackConnections({ clock }: { clock: () => number }, server: Ser
       const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()))
       // Only now: whoever is told comes back on a new connection, and must find nobody instead of a queue that is thrown away.
       shed()
-      while (open.size > 0 && clock() - since < grace) {
+      for (let look = 0; open.size > 0 && clock() - since < grace; look += 1) {
         await sleep(POLL)
         await turn() // right after everything that has arrived was read
-        if (clock() - since < LINGER) continue
+        if (look < LINGER) continue
         for (const [socket, { pending, readBefore }] of open)
           if (pending === 0 && socket.bytesRead === readBefore) socket.destroy()
       }

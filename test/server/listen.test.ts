@@ -75,6 +75,24 @@ it('a request under way is finished and its connection ended; what is idle, sile
   expect(answer).toMatchObject({ statusCode: 200, headers: { connection: 'close' } })
 })
 
+it('whoever is answered before the request has come to its end may send the rest', async () => {
+  const port = await freePort()
+  const listening = await listen((_incoming, answer) => void answer.end('early'), port, ['127.0.0.1'])
+  const socket = connect(port, '127.0.0.1')
+  socket.resume()
+  const ended = new Promise<string>((resolve) => {
+    socket.once('error', (error) => resolve(error.message))
+    socket.once('close', () => resolve('closed'))
+  })
+  socket.write('POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n\r\nab')
+  await sleep(100)
+  const closed = listening.close()
+  await sleep(600)
+  socket.write('cd')
+  await closed
+  expect(await ended).toBe('closed')
+})
+
 it('what does not end is cut after the grace', async () => {
   const port = await freePort()
   const listening = await listen(() => undefined, port, ['127.0.0.1'])
