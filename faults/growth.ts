@@ -49,6 +49,7 @@ export async function grow(home: TestServer, pool: pg.Pool, size: Size, working:
   try {
     const copy = createCopier(client)
     await keepTemplates(client)
+    const restoreIndexes = size.tokens > 100_000 ? await dropIndexes(client) : async () => undefined
     await copy('accounts', Math.min(ACCOUNTS, size.grants), {
       id: `'usr_' || md5('a' || n)`,
       email: `'a' || n || '@example.com'`,
@@ -89,6 +90,7 @@ export async function grow(home: TestServer, pool: pg.Pool, size: Size, working:
       refresh.push(...made.refresh)
       access.push(...made.access)
     }
+    await restoreIndexes()
     await client.query('vacuum (analyze)')
     await client.query('checkpoint')
     return { machine, api: basic('orders-api', cast.api), app: APP, refresh, access }
@@ -110,6 +112,26 @@ const TEMPLATES = {
 async function keepTemplates(client: pg.PoolClient): Promise<void> {
   for (const [table, which] of Object.entries(TEMPLATES)) {
     await client.query(`create temporary table one_${table} as select * from ${table} ${which} limit 1`)
+  }
+}
+
+/** Millions of rows are there in a minute without indexes, and in half an hour with them. @returns what makes them again */
+async function dropIndexes(client: pg.PoolClient): Promise<() => Promise<void>> {
+  await client.query(`set synchronous_commit = off; set maintenance_work_mem = '512MB'`)
+  const { rows } = await client.query<{ drop: string; make: string }>(
+    `select
+        case when con.conname is null then format('drop index %I', rel.relname)
+          else format('alter table %s drop constraint %I', i.indrelid::regclass, con.conname) end as drop,
+        case when con.conname is null then pg_get_indexdef(i.indexrelid)
+          else format('alter table %s add constraint %I %s', i.indrelid::regclass, con.conname, pg_get_constraintdef(con.oid)) end as make
+      from pg_index i join pg_class rel on rel.oid = i.indexrelid
+        left join pg_constraint con on con.conindid = i.indexrelid and con.contype in ('p', 'u')
+      where i.indrelid = any($1::regclass[])`,
+    [['grants', 'sessions', 'refresh_families', 'access_tokens']],
+  )
+  for (const { drop } of rows) await client.query(drop)
+  return async () => {
+    for (const { make } of rows) await client.query(make)
   }
 }
 

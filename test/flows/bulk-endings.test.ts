@@ -3,6 +3,7 @@ import { type Connected, connect } from '../../src/db/connect.ts'
 import { type SweepOutcome, startSweeper } from '../../src/db/sweeper.ts'
 import { createBrowser } from '../helpers/browser.ts'
 import { authorizeUrl, introspect, obtainTokens, passPages, pkce, post, refresh } from '../helpers/flow.ts'
+import { multiply } from '../helpers/multiply.ts'
 import { addCast, startTestServer, type TestServer, THINGS } from '../helpers/server.ts'
 
 const PERSONS_TOKENS = 10_000
@@ -33,23 +34,10 @@ afterAll(async () => {
 })
 
 const spa = { id: 'spa' }
-const query = async (text: string, values: unknown[] = []) => (await connected.pool.query(text, values)).rows
-const count = async (table: string) => (await query(`select count(*)::int as n from ${table}`))[0].n as number
+const count = async (table: string) =>
+  (await connected.pool.query(`select count(*)::int as n from ${table}`)).rows[0].n as number
 const active = async (token: string) =>
   (await introspect(server, { id: 'orders-api', secret: cast.api }, token)).active === true
-
-/** Copies the newest row of a table, each time under another key. */
-async function multiply(table: string, key: string, many: number): Promise<void> {
-  const columns = await query('select column_name as name from information_schema.columns where table_name = $1', [
-    table,
-  ])
-  const others = columns.map(({ name }) => name).filter((name) => name !== key)
-  await query(
-    `insert into ${table} (${key}, ${others}) select decode(md5($2::text || n), 'hex'), ${others.map((name) => `one.${name}`)}
-      from (select * from ${table} order by ctid desc limit 1) one, generate_series(1, $1) n`,
-    [many, table],
-  )
-}
 
 /** Sweeps as if a while had passed. */
 async function sweepLater(): Promise<void> {
@@ -72,9 +60,9 @@ async function refusedAtOnce(token: string, end: () => Promise<unknown>): Promis
 
 it('R-43 one person with 10,000 tokens', async () => {
   const { body } = await obtainTokens(server, spa, { scope: 'openid things:read' })
-  await multiply('access_tokens', 'id_hash', PERSONS_TOKENS)
-  await multiply('refresh_families', 'family_hash', PERSONS_TOKENS / 10)
-  await multiply('grants', 'id_hash', PERSONS_TOKENS / 10)
+  await multiply(connected.pool, { table: 'access_tokens', key: 'id_hash', many: PERSONS_TOKENS })
+  await multiply(connected.pool, { table: 'refresh_families', key: 'family_hash', many: PERSONS_TOKENS / 10 })
+  await multiply(connected.pool, { table: 'grants', key: 'id_hash', many: PERSONS_TOKENS / 10 })
   await server.addPerson('bea@example.com')
   const browser = createBrowser(server.issuer)
   await passPages(browser, await browser.open(authorizeUrl(server, spa.id, pkce().challenge)), 'bea@example.com')
@@ -91,7 +79,7 @@ it('R-43 one person with 10,000 tokens', async () => {
 it('R-43 one client with 100,000 tokens', async () => {
   const ask = () => post(server, '/token', { grant_type: 'client_credentials', scope: 'things:read' }, machine)
   const { body } = await ask()
-  await multiply('access_tokens', 'id_hash', CLIENTS_TOKENS)
+  await multiply(connected.pool, { table: 'access_tokens', key: 'id_hash', many: CLIENTS_TOKENS })
   const rest = (await count('access_tokens')) - CLIENTS_TOKENS - 1
 
   await refusedAtOnce(body.access_token, () => server.rooms.clients.disable('machine', 'operator'))
