@@ -1,4 +1,5 @@
 // Values of strangers come back as text or not at all, and break nothing; our own faults tell a stranger nothing but an id.
+import { randomUUID } from 'node:crypto'
 import { load } from 'cheerio'
 import { createBrowser } from '../helpers/browser.ts'
 import { authorizeUrl, basic, obtainTokens, pkce } from '../helpers/flow.ts'
@@ -187,6 +188,8 @@ describe('S-010 a fault of ours', () => {
 
   async function withoutTable<T>(table: string, work: () => Promise<T>): Promise<T> {
     const pool = server.database.pool()
+    // Another client makes what is kept in memory of clients old.
+    await server.addClient({ id: `another-${randomUUID()}` })
     await pool.query(`alter table ${table} rename to ${table}_away`)
     try {
       return await work()

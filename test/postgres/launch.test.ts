@@ -31,7 +31,7 @@ describe.each(people)('the embedded database, as $title', (person) => {
       'data_checksums=on',
       'fsync=on',
       'listen_addresses=',
-      'max_connections=100',
+      'max_connections=200',
       'synchronous_commit=on',
     ])
     const pid = serverPid(first)!
