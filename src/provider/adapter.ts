@@ -66,6 +66,7 @@ function clients({ findClient, verifySecret, sealedSecrets, ring }: ProviderPart
 function sessions({ sessions: { sessions }, tokens, now, audit }: ProviderParts): Partial<Adapter> {
   return {
     async upsert(id, payload, expiresIn) {
+      if (cameTooLate.has(Provider.ctx!)) return
       // The engine knows no lifetime below a second: without this end a session could be prolonged for ever, twice a second.
       const end =
         payload.loginTs === undefined ? Infinity : ((payload.loginTs as number) + LIFETIMES.sessionAbsolute) * 1000
@@ -126,6 +127,12 @@ function grants({ sessions: { grants }, now, tokens, audit }: ProviderParts): Pa
   }
 }
 
+/**
+ * Authorization requests that found their pushed request used, with nobody having signed in meanwhile: they have nothing to
+ * say about the session, and many at once would queue for it, one after the other.
+ */
+const cameTooLate = new WeakSet<object>()
+
 /** How an interaction knows a pushed request: by its row key, which is not what the client has. */
 const BY_KEY = '~'
 
@@ -156,8 +163,9 @@ function pushedRequests({ tokens: { pushedRequests }, now }: ProviderParts): Par
       return given(request, { jti: id, exp, ...(consumed && { consumed: true }) })
     },
     async consume(id) {
-      if (!(await pushedRequests.consume(keyOf(id))))
-        throw new errors.InvalidRequestUri('request_uri is invalid, expired, or was already used')
+      if (await pushedRequests.consume(keyOf(id))) return
+      if (routeAtHand() === 'authorization') cameTooLate.add(Provider.ctx!)
+      throw new errors.InvalidRequestUri('request_uri is invalid, expired, or was already used')
     },
   }
 }

@@ -18,7 +18,7 @@ const server = () => ({ issuer })
 beforeAll(async () => {
   home = await startTestServer()
   cast = await addCast(home)
-  slow = await slowDown(home.database.connection, 10)
+  slow = await slowDown(home.database.connection, 50)
   const ports = [await freePort(), await freePort()]
   issuer = `http://localhost:${ports[0]}`
   pair = await Promise.all(
