@@ -31,8 +31,10 @@ export function trackConnections({ clock }: { clock: () => number }, server: Ser
   const open = new Map<Socket, State>()
   const answering = new Set<ServerResponse>()
   let shedding = false
+  let taken = 0
 
   server.on('connection', (socket: Socket) => {
+    taken += 1
     open.set(socket, { pending: 0, readBefore: 0 })
     socket.once('close', () => open.delete(socket))
   })
@@ -55,6 +57,15 @@ export function trackConnections({ clock }: { clock: () => number }, server: Ser
     })
   })
 
+  /** Takes in what the kernel has accepted for us already: one connection comes with each turn, and what is left is thrown away. */
+  async function takeIn(until: number): Promise<void> {
+    for (let before = -1; before !== taken && clock() < until; ) {
+      before = taken
+      await turn()
+      await turn()
+    }
+  }
+
   function shed(): void {
     shedding = true
     for (const answer of answering) if (!answer.headersSent) answer.shouldKeepAlive = false
@@ -64,7 +75,7 @@ export function trackConnections({ clock }: { clock: () => number }, server: Ser
     shed,
     async close(grace) {
       const since = clock()
-      await turn() // takes in what the kernel has accepted for us already
+      await takeIn(since + grace)
       // Not the close of a http server, which cuts idle connections at once, whatever is on its way on them.
       const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()))
       // Only now: whoever is told comes back on a new connection, and must find nobody instead of a queue that is thrown away.
