@@ -24,10 +24,17 @@ export const r02Refresh: Experiment = {
     const installation = await bench.install()
     const { ledger, issuer, cast } = installation
     const old: { token: string; chain: Chain }[] = []
+    const rotations = async (): Promise<number> =>
+      (
+        await installation.database
+          .pool()
+          .query(`select count(*)::int as n from audit_entries where kind = 'family.rotated'`)
+      ).rows[0].n
     let turn = 0
     const outcome = await race(bench, installation, 67, async (cluster, misses) => {
       if (turn++ % 4 === 3) return useConfidential(cluster, misses)
       const { body } = await obtainTokens(cluster, app, { scope: 'openid things:read' })
+      const before = await rotations()
       const answers = await cluster.fire(PARALLEL, () => ({
         path: '/token',
         form: { grant_type: 'refresh_token', refresh_token: body.refresh_token, client_id: app.id },
@@ -39,6 +46,9 @@ export const r02Refresh: Experiment = {
       if (successors.size !== 1 || successors.has(body.refresh_token)) {
         misses.push(`one token has ${successors.size} successors`)
       }
+      // The successor is derived from the token, so many who rotate would agree on it: only one may.
+      const rotated = (await rotations()) - before
+      if (rotated !== 1) misses.push(`one token was rotated ${rotated} times`)
       const access = [body.access_token, ...good.map((answer) => String(answer.body.access_token))]
       const chain: Chain = { code: '', verifier: '', head: [...successors][0] ?? '', access, state: 'live' }
       ledger.chains.push(chain)
