@@ -1,8 +1,8 @@
 // What the hot path keeps in memory: client credentials to a JWT cost the database nothing, and a change is seen at once where
 // it was made.
-import pg from 'pg'
 import { post } from '../helpers/flow.ts'
 import { addCast, ORDERS, startTestServer, type TestServer } from '../helpers/server.ts'
+import { statementsOf } from '../helpers/statements.ts'
 
 let server: TestServer
 let cast: Awaited<ReturnType<typeof addCast>>
@@ -15,24 +15,6 @@ afterAll(() => server.stop())
 
 const token = (secret = cast.billing, id = 'billing') =>
   post(server, '/token', { grant_type: 'client_credentials', resource: ORDERS }, { id, secret })
-
-/** @returns every statement of this process while `work` ran, but those of the heartbeat */
-async function statementsOf(work: () => Promise<unknown>): Promise<string[]> {
-  const statements: string[] = []
-  const { prototype } = pg.Client as unknown as { prototype: { query: (...given: unknown[]) => unknown } }
-  const original = prototype.query
-  prototype.query = function (this: unknown, ...given: unknown[]) {
-    const text = String((given[0] as { text?: string }).text ?? given[0])
-    if (!text.includes('from versions')) statements.push(text)
-    return original.apply(this, given)
-  }
-  try {
-    await work()
-  } finally {
-    prototype.query = original
-  }
-  return statements
-}
 
 async function settled(): Promise<void> {
   while (server.rooms.live!.version('clients') === undefined || server.rooms.live!.version('resources') === undefined)
