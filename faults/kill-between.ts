@@ -4,7 +4,7 @@ import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { changesSince, lastChange } from './changes.ts'
-import type { StepProxy } from './step-proxy.ts'
+import type { At, StepProxy } from './step-proxy.ts'
 
 export interface Deed<T> {
   readonly name: string
@@ -47,11 +47,11 @@ export async function killBetween<T>(
   /** A running server makes keys by itself, at any moment. */
   const isOfDeed = (change: string) => deed.movesKeys || !/^\d+ × key made, \d+ × key\.published$/.test(change)
 
-  const once = async (step: number, when: 'before' | 'after') => {
+  const once = async (at: At, when: 'before' | 'after') => {
     const prepared = await deed.prepare()
     const mark = await lastChange(pool)
     const ended = new Promise<void>((resolve) => {
-      proxy.arm(step, when, () => {
+      proxy.arm(at, when, () => {
         const victim = deed.victim()!
         victim.once('exit', () => resolve())
         victim.kill('SIGKILL')
@@ -66,29 +66,35 @@ export async function killBetween<T>(
     return { prepared, came, steps, changes: (await changesSince(pool, mark)).filter(isOfDeed) }
   }
 
-  const whole = await once(MOST_STEPS, 'before')
+  const whole = await once({ step: MOST_STEPS }, 'before')
   if (whole.came) throw new Error(`${deed.name} takes ${MOST_STEPS} steps or more`)
   if (whole.changes.length === 0) throw new Error(`${deed.name} changes nothing`)
   const all = { there: whole.changes.length, of: whole.changes.length }
   misses.push(...(await deed.look(whole.prepared, all)).map((miss) => `${deed.name}, undisturbed: ${miss}`))
 
-  for (const when of ['before', 'after'] as const) {
-    for (let step = 1; step < MOST_STEPS; step++) {
-      const { prepared, came, changes } = await once(step, when)
-      if (!came) break
-      kills++
-      const there = changes.length
-      const where = `${deed.name}, killed ${when} step ${step} of ${whole.steps}`
-      if (changes.join('; ') !== whole.changes.slice(0, there).join('; ')) {
-        misses.push(
-          `${where}: (b) half present: ${changes.join('; ')}, not the beginning of ${whole.changes.join('; ')}`,
-        )
-      }
-      outcomes[there === 0 ? 'before' : there < whole.changes.length ? 'between' : 'after']++
-      await deed.recover()
-      misses.push(...(await deed.look(prepared, { there, of: all.of })).map((miss) => `${where}: ${miss}`))
+  /** @returns whether the deed came so far */
+  const killAt = async (at: At, when: 'before' | 'after'): Promise<boolean> => {
+    const { prepared, came, changes } = await once(at, when)
+    if (!came) return false
+    kills++
+    const there = changes.length
+    const name = 'step' in at ? `step ${at.step} of ${whole.steps}` : `commit ${at.commit}`
+    const where = `${deed.name}, killed ${when} ${name}`
+    if (changes.join('; ') !== whole.changes.slice(0, there).join('; ')) {
+      misses.push(`${where}: (b) half present: ${changes.join('; ')}, not the beginning of ${whole.changes.join('; ')}`)
     }
+    outcomes[there === 0 ? 'before' : there < whole.changes.length ? 'between' : 'after']++
+    await deed.recover()
+    misses.push(...(await deed.look(prepared, { there, of: all.of })).map((miss) => `${where}: ${miss}`))
+    return true
   }
+
+  for (const when of ['before', 'after'] as const) {
+    for (let step = 1; step < MOST_STEPS && (await killAt({ step }, when)); step++);
+    // Steps of the victim's own move the count: each commit is met for certain when it is asked for.
+    for (let commit = 1; commit < MOST_STEPS && (await killAt({ commit }, when)); commit++);
+  }
+  if (outcomes.after === 0) misses.push(`${deed.name}: no kill fell behind the last commit`)
   return { kills, outcomes, misses }
 }
 

@@ -6,26 +6,30 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { databaseUrl, type TestConnection } from '../test/helpers/database.ts'
 
+/** the nth step of all, from 1, or the nth that commits a transaction: a server takes steps of its own in between */
+export type At = { readonly step: number } | { readonly commit: number }
+
 export interface StepProxy {
   /** a DATABASE_URL that leads through the proxy */
   readonly url: string
   /**
    * Counts from now on.
-   * @param step the number of the step to wait for, from 1
+   * @param at the step to wait for
    * @param when `before` it is sent on, which it then never is, or `after` it was, and before the answer is back
    * @param kill kills the client at once
    */
-  arm(step: number, when: 'before' | 'after', kill: () => void): void
+  arm(at: At, when: 'before' | 'after', kill: () => void): void
   /** Counts no more. @returns how many steps there were, and whether the one that was waited for came */
   disarm(): { steps: number; came: boolean }
   close(): Promise<void>
 }
 
 interface Armed {
-  readonly step: number
+  readonly at: At
   readonly when: 'before' | 'after'
   readonly kill: () => void
   steps: number
+  commits: number
   came: boolean
 }
 
@@ -52,7 +56,7 @@ export async function startStepProxy(target: TestConnection): Promise<StepProxy>
     far.on('close', () => near.destroy())
     far.on('data', (data) => near.writable && near.write(data))
     const take = readSteps((batch, isStep) => {
-      if (!armed || !isStep || ++armed.steps !== armed.step) return void far.write(batch)
+      if (!armed || !isStep || armed.came || !isReached(armed, batch)) return void far.write(batch)
       armed.came = true
       const { when, kill } = armed
       if (when === 'after') return void far.write(batch, kill)
@@ -65,8 +69,8 @@ export async function startStepProxy(target: TestConnection): Promise<StepProxy>
 
   return {
     url: databaseUrl({ ...target, host: folder, port: 5432 }),
-    arm(step, when, kill) {
-      armed = { step, when, kill, steps: 0, came: false }
+    arm(at, when, kill) {
+      armed = { at, when, kill, steps: 0, commits: 0, came: false }
     },
     disarm() {
       const { steps, came } = armed!
@@ -79,6 +83,14 @@ export async function startStepProxy(target: TestConnection): Promise<StepProxy>
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** Counts one more step. */
+function isReached(armed: Armed, batch: Buffer): boolean {
+  armed.steps++
+  if (/\bcommit\b/i.test(batch.toString('latin1'))) armed.commits++
+  else if ('commit' in armed.at) return false
+  return 'commit' in armed.at ? armed.commits === armed.at.commit : armed.steps === armed.at.step
 }
 
 /** @returns takes what a client sends, and hands it on message by message or step by step */
