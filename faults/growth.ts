@@ -15,13 +15,15 @@ export interface Size {
 /** Tokens that work, spread over what they hide among. */
 export interface Grown {
   readonly machine: { id: string; secret: string }
+  /** the secret of the client `billing` */
+  readonly billing: string
   readonly api: Record<string, string>
   readonly app: string
   readonly refresh: string[]
   readonly access: readonly string[]
 }
 
-const CHUNKS = 20
+const CHUNKS = 100
 const ACCOUNTS = 100_000
 const APP = 'phone'
 
@@ -93,7 +95,7 @@ export async function grow(home: TestServer, pool: pg.Pool, size: Size, working:
     await restoreIndexes()
     await client.query('vacuum (analyze)')
     await client.query('checkpoint')
-    return { machine, api: basic('orders-api', cast.api), app: APP, refresh, access }
+    return { machine, billing: cast.billing, api: basic('orders-api', cast.api), app: APP, refresh, access }
   } finally {
     client.release()
   }

@@ -3,16 +3,18 @@ import { connect } from '../../src/db/connect.ts'
 import { type SweepOutcome, startSweeper } from '../../src/db/sweeper.ts'
 import { basic } from '../../test/helpers/flow.ts'
 import { type ServerProcess, send, startProcess } from '../../test/helpers/process.ts'
-import { freePort, startTestServer, TEST_SECRET } from '../../test/helpers/server.ts'
+import { freePort, ORDERS, startTestServer, TEST_SECRET } from '../../test/helpers/server.ts'
 import { cpuOf } from '../cpu.ts'
 import type { Bench, Experiment } from '../experiment.ts'
 import { type Grown, grow, type Size } from '../growth.ts'
 
 const FULL: Size = { grants: 1_000_000, sessions: 1_000_000, families: 1_000_000, tokens: 2_000_000 }
 const EMPTY: Size = { grants: 0, sessions: 0, families: 0, tokens: 0 }
-const WORKING = 2000
 const ROUNDS = 15
+const WARMING = 2
 const REQUESTS = 300
+/** Each token is used once: what was used before is warm. */
+const WORKING = (ROUNDS + WARMING) * REQUESTS
 const PARALLEL = 8
 const OVER = 1_000_000
 const MOST = 1.2
@@ -77,24 +79,33 @@ async function makeSide(bench: Bench, size: Size, working: number): Promise<Side
   return { grown, server, issuer, database }
 }
 
+/** A prime: from one to the next is far, so that no two follow each other in the table, and none comes twice. */
+const STRIDE = 7919
+
 type Act = (side: Side, turn: number) => Promise<void>
 
 const ACTS: Record<string, Act> = {
-  'client credentials': ({ grown, ...side }) =>
+  'client credentials (opaque)': ({ grown, ...side }) =>
     ask(
       side,
       '/token',
       { grant_type: 'client_credentials', scope: 'things:read' },
       basic(grown.machine.id, grown.machine.secret),
     ),
+  'client credentials (JWT)': ({ grown, ...side }) =>
+    ask(
+      side,
+      '/token',
+      { grant_type: 'client_credentials', resource: ORDERS, scope: 'orders:read' },
+      basic('billing', grown.billing),
+    ),
   async refresh({ grown, ...side }, turn) {
-    const at = turn % grown.refresh.length
+    const at = (turn * STRIDE) % grown.refresh.length
     const form = { grant_type: 'refresh_token', refresh_token: grown.refresh[at]!, client_id: grown.app }
     grown.refresh[at] = String((await answerOf(side, '/token', form)).refresh_token)
   },
   async introspection({ grown, ...side }, turn) {
-    // Far apart, so that no two follow each other in the table.
-    const token = grown.access[(turn * 7919) % grown.access.length]!
+    const token = grown.access[(turn * STRIDE) % grown.access.length]!
     const { active } = await answerOf(side, '/introspect', { token }, grown.api)
     if (active !== true) throw new Error('a token that works is not active')
   },
@@ -119,11 +130,8 @@ async function compare(bench: Bench, empty: Side, full: Side): Promise<Map<strin
   const meters = new Map(await Promise.all([empty, full].map(async (side) => [side, await createMeter(side)] as const)))
   for (const meter of meters.values()) bench.after(meter.close)
   const ratios = new Map<string, number[]>(Object.keys(ACTS).map((name) => [name, []]))
-  const turns = new Map([empty, full].map((side) => [side, 0]))
-  const cost = async (side: Side, act: Act) => {
+  const cost = async (side: Side, act: Act, from: number) => {
     const { used } = meters.get(side)!
-    const from = turns.get(side)!
-    turns.set(side, from + REQUESTS)
     const before = await used()
     let next = from
     await Promise.all(
@@ -133,12 +141,11 @@ async function compare(bench: Bench, empty: Side, full: Side): Promise<Map<strin
     )
     return ((await used()) - before) / REQUESTS
   }
-  // The first two rounds warm both up.
-  for (let round = -2; round < ROUNDS; round++) {
+  for (let round = -WARMING; round < ROUNDS; round++) {
     for (const [name, act] of Object.entries(ACTS)) {
       const order = round % 2 === 0 ? [empty, full] : [full, empty]
       const costs = new Map<Side, number>()
-      for (const side of order) costs.set(side, await cost(side, act))
+      for (const side of order) costs.set(side, await cost(side, act, (round + WARMING) * REQUESTS))
       if (round < 0) continue
       ratios.get(name)!.push(costs.get(full)! / costs.get(empty)!)
       if (round === 0) bench.say(`${name}: ${costs.get(empty)!.toFixed(2)} ms and ${costs.get(full)!.toFixed(2)} ms`)

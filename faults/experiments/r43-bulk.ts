@@ -3,6 +3,7 @@ import { basic } from '../../test/helpers/flow.ts'
 import { multiply } from '../../test/helpers/multiply.ts'
 import { type ServerProcess, send, startProcess } from '../../test/helpers/process.ts'
 import { freePort, startTestServer, TEST_SECRET } from '../../test/helpers/server.ts'
+import { runCommand } from '../command.ts'
 import type { Experiment } from '../experiment.ts'
 import { grow } from '../growth.ts'
 
@@ -26,6 +27,12 @@ export const r43Bulk: Experiment = {
     bench.after(() => home.stop())
     const pool = database.pool()
     const grown = await grow(home, pool, { grants: 0, sessions: 0, families: 0, tokens: 0 }, 20)
+    const env = {
+      DATABASE_URL: database.url,
+      GATEHOUSE_ISSUER: home.issuer,
+      GATEHOUSE_SECRET: TEST_SECRET,
+      LOG_LEVEL: 'error',
+    }
     const nodes = await Promise.all([1, 2].map(startNode))
     const own = await ask(
       nodes[0]!,
@@ -36,11 +43,9 @@ export const r43Bulk: Experiment = {
     await multiply(pool, { table: 'access_tokens', key: 'id_hash', many: PERSONS, where: 'grant_hash is not null' })
     await multiply(pool, { table: 'grants', key: 'id_hash', many: PERSONS / 10 })
     await multiply(pool, { table: 'access_tokens', key: 'id_hash', many: CLIENTS, where: 'client_epoch is not null' })
-    const ada = (await home.rooms.accounts.findByEmail('ada@example.com'))!.id
-
     const ends = [
-      await effect(String(own.access_token), () => home.rooms.clients.disable(grown.machine.id, 'operator')),
-      await effect(grown.access[0]!, () => home.rooms.accounts.disable(ada, 'operator')),
+      await effect(String(own.access_token), 'client', 'disable', grown.machine.id),
+      await effect(grown.access[0]!, 'user', 'disable', 'ada@example.com'),
     ]
     const begun = performance.now()
     let left = await count()
@@ -58,13 +63,7 @@ export const r43Bulk: Experiment = {
     }
 
     async function startNode(): Promise<ServerProcess> {
-      const node = await startProcess({
-        PORT: String(await freePort()),
-        DATABASE_URL: database.url,
-        GATEHOUSE_ISSUER: home.issuer,
-        GATEHOUSE_SECRET: TEST_SECRET,
-        LOG_LEVEL: 'error',
-      })
+      const node = await startProcess({ ...env, PORT: String(await freePort()) })
       bench.after(() => node.kill())
       return node
     }
@@ -75,15 +74,15 @@ export const r43Bulk: Experiment = {
       return (await send(node.port, path, { form, headers: { host, ...headers } })).body
     }
 
-    /** @returns milliseconds from the command until every process refuses the token */
-    async function effect(token: string, end: () => Promise<unknown>): Promise<number> {
+    /** @returns milliseconds from the command's answer until every process refuses the token */
+    async function effect(token: string, ...command: string[]): Promise<number> {
       const active = async () => {
         const answers = await Promise.all(nodes.map((node) => ask(node, '/introspect', { token }, grown.api)))
         return answers.some((answer) => answer.active !== false)
       }
       if (!(await active())) throw new Error('the token was dead before')
+      await runCommand(env, command).answer
       const begun = performance.now()
-      await end()
       while ((await active()) && performance.now() - begun < 10 * EFFECT_WITHIN) await sleep(10)
       return performance.now() - begun
     }
