@@ -5,12 +5,31 @@ import { type Logger, pino, stdTimeFunctions } from 'pino'
 import type { Caller } from '../http/client-ip.ts'
 import type { Problem } from '../http/problem.ts'
 
-/** @returns the logger of a process; JSON lines on standard error, so that standard output stays a command's own */
+/** Bytes that wait for a full disk to have room again; lines beyond them are lost, and counted. */
+const WAITING_AT_MOST = 2 ** 20
+
+/**
+ * A log that cannot be written stops nobody: after a full disk it goes on where it was, and whoever closed the pipe hears no more.
+ * @returns the logger of a process; JSON lines on standard error, so that standard output stays a command's own
+ */
 export function createLogger(level: string): Logger {
-  return pino(
+  const destination = pino.destination({ dest: 2, sync: true, maxLength: WAITING_AT_MOST })
+  const log = pino(
     { level, base: undefined, timestamp: stdTimeFunctions.isoTime, serializers: { err: describeError } },
-    pino.destination({ dest: 2, sync: true }),
+    destination,
   )
+  let lost = 0
+  destination.on('error', () => undefined)
+  destination.on('drop', () => {
+    lost += 1
+  })
+  destination.on('write', () => {
+    if (lost === 0) return
+    const lines = lost
+    lost = 0
+    log.warn({ lines }, 'log lines were lost while they could not be written')
+  })
+  return log
 }
 
 /** @returns middleware that logs every answer */
