@@ -26,7 +26,10 @@ export interface SessionFacts {
 }
 
 export interface Sessions {
-  /** Saves a session under a value. @returns false when it was ended since it was read; then it stays so */
+  /**
+   * Saves a session under a value, unless all that would change is its end, by less than a minute.
+   * @returns false when it was ended since it was read; then it stays so
+   */
   save(id: string, payload: SessionPayload, expiresAt: Date): Promise<boolean>
   /** @returns the session of a value, with the authorizations that it has under its other values */
   find(id: string): Promise<SessionPayload | undefined>
@@ -46,6 +49,11 @@ export interface Sessions {
 // An ended session keeps its row, emptied, until it would have expired: a request that read it before must not save it anew.
 const ENDED = sql<string>`'{}'::jsonb`
 const EMPTIED = { account_id: null, payload: ENDED } as const
+
+/** Seconds: an end that moves by less is left where it is. */
+const TOUCH_AFTER = 60
+/** what is different each time that a session is saved; authorizations are looked at apart */
+const MOVING = sql<string[]>`'{exp,iat,authorizations}'::text[]`
 
 /** @returns the store of sessions */
 export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRing; now: () => Date }): Sessions {
@@ -85,9 +93,24 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
       await work(db, row.uid)
     })
 
+  /** Many tabs at once that have nothing new to say need not wait for each other, nor does anybody for their connections. */
+  async function isSaved(id: string, payload: SessionPayload, expiresAt: Date): Promise<boolean> {
+    const authorizations = JSON.stringify(payload.authorizations ?? {})
+    const row = await (await unit.read())
+      .selectFrom('sessions')
+      .select('uid')
+      .where('id_hash', '=', key(id))
+      .where('expires_at', '>', sql<Date>`${expiresAt}::timestamptz - make_interval(secs => ${TOUCH_AFTER})`)
+      .where(sql`payload - ${MOVING}`, '=', sql`${JSON.stringify(payload)}::jsonb - ${MOVING}`)
+      .where(sql`coalesce(payload -> 'authorizations', '{}')`, '@>', sql`${authorizations}::jsonb`)
+      .executeTakeFirst()
+    return row !== undefined
+  }
+
   return {
-    save: (id, payload, expiresAt) =>
-      unit.run(async () => {
+    async save(id, payload, expiresAt) {
+      if (await isSaved(id, payload, expiresAt)) return true
+      return unit.run(async () => {
         const db = await unit.write()
         await lock(db, payload.uid)
         // Two tabs may save the same session at once, each knowing only its own client: for the same account their
@@ -112,7 +135,8 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
                     full join jsonb_each(excluded.payload -> 'authorizations') as added using (key)))
               else excluded.payload end`.execute(db)
         return result.numAffectedRows === 1n
-      }),
+      })
+    },
 
     async find(id) {
       const rows = await (await live())

@@ -153,3 +153,37 @@ it('no value is in the table', async () => {
   expect(rows.length).toBeGreaterThan(0)
   expect(rows.some((row) => JSON.stringify({ ...row, raw: row.id_hash.toString('utf8') }).includes(id))).toBe(false)
 })
+
+it('what is saved already is not written again: tabs without news neither wait nor open a transaction', async () => {
+  const { id } = await begin('usr_ada', { shop: { sid: 's' } })
+  const saved = (await sessions.find(id))!
+  const holder = await database.pool().connect()
+  try {
+    await holder.query('begin')
+    await holder.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`session ${saved.uid}`])
+    const opened = await unit.run(async () => {
+      expect(await sessions.save(id, { ...saved, exp: 7, iat: 6 }, new Date(later().getTime() + 59_000))).toBe(true)
+      return unit.writing()
+    })
+    expect(opened).toBe(false)
+    const news = [
+      sessions.save(id, { ...saved, state: 'new' }, later()),
+      sessions.save(id, { ...saved, authorizations: { shop: { sid: 's', grantId: 'g' } } }, later()),
+      sessions.save(id, saved, new Date(later().getTime() + 61_000)),
+    ].map((saving) => saving.then(() => 'saved'))
+    const waiting = new Promise((resolve) => setTimeout(resolve, 300, 'waiting'))
+    expect(await Promise.race([...news, waiting])).toBe('waiting')
+    await holder.query('commit')
+    expect(await Promise.all(news)).toEqual(['saved', 'saved', 'saved'])
+  } finally {
+    holder.release()
+  }
+  expect((await sessions.find(id))!.authorizations).toEqual({ shop: { sid: 's', grantId: 'g' } })
+})
+
+it('a session that was ended is not taken for saved', async () => {
+  const { id } = await begin()
+  const read = (await sessions.find(id))!
+  await sessions.end(id)
+  expect(await sessions.save(id, read, later())).toBe(false)
+})
