@@ -11,7 +11,7 @@ import { createClientSecretStore } from './clients/secret-store.ts'
 import { createSecretUse } from './clients/secret-use.ts'
 import { listSealedSecrets, openSecret, resealSecrets, verifySecret } from './clients/secrets.ts'
 import { createClientStore } from './clients/store.ts'
-import { type Config, makeSecret, readSecrets } from './config.ts'
+import type { Config } from './config.ts'
 import { cached } from './db/cached.ts'
 import type { Live, Topic } from './db/live.ts'
 import { createUnitOfWork, type Db, type UnitOfWork } from './db/unit-of-work.ts'
@@ -19,24 +19,16 @@ import { createEndings } from './endings/end.ts'
 import { createWithdraw } from './endings/withdraw.ts'
 import { createCookieSigner } from './http/cookie-signer.ts'
 import { currentRequestId } from './http/request-id.ts'
-import { CLOCK_TOLERANCE, ID_TOKEN_ALGORITHM, LIFETIMES } from './provider/parts.ts'
+import { LIFETIMES } from './provider/parts.ts'
 import { createResourceRegister } from './resources/register.ts'
 import { createResourceStore } from './resources/store.ts'
-import { followRing } from './secrets/follow-ring.ts'
-import { createKeyRing } from './secrets/key-ring.ts'
-import { openKeyRing } from './secrets/open-ring.ts'
 import { createRekey } from './secrets/rekey.ts'
-import { readRow } from './secrets/ring-row.ts'
 import { writeSecretFile } from './secrets/secret-file.ts'
 import { createConsents } from './sessions/consents.ts'
 import { createGrants, grantKey } from './sessions/grants.ts'
 import { createInteractions } from './sessions/interactions.ts'
 import { createSessions } from './sessions/sessions.ts'
-import { ensureSigningKeys } from './signing-keys/ensure.ts'
-import { holdKeys } from './signing-keys/held.ts'
-import { createKeyRotation } from './signing-keys/rotate.ts'
-import { createSigningKeyStore } from './signing-keys/store.ts'
-import { deriveKeyTimes, type KeyTimes } from './signing-keys/times.ts'
+import type { KeyTimes } from './signing-keys/times.ts'
 import { createThrottle } from './throttle/create.ts'
 import { createAccessTokens } from './tokens/access-tokens.ts'
 import { createCodes } from './tokens/codes.ts'
@@ -44,25 +36,14 @@ import { createFamilies } from './tokens/families.ts'
 import { createPushedRequests } from './tokens/pushed-requests.ts'
 import { createReplays } from './tokens/replay.ts'
 import { createRevoke } from './tokens/revoke.ts'
-import { KEY_AGES } from './verifier/remote-key-set.ts'
 import { LONGEST_ACCESS_TOKEN_SECONDS } from './vocabulary/access-token.ts'
 import type { RouteMap } from './vocabulary/route-map.ts'
+import { buildRing, buildSigningKeys, KEY_TIMES } from './wire-keys.ts'
 
 /** Our own version, as package.json has it. */
 export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
 
 const now = () => new Date()
-
-/** When signing keys take their steps. An experiment hands in others. */
-export const KEY_TIMES = deriveKeyTimes({
-  jwksCache: LIFETIMES.jwksCache,
-  refetch: Math.max(KEY_AGES.pause, KEY_AGES.absent) / 1000,
-  clockTolerance: CLOCK_TOLERANCE,
-  // An ID token comes back as a hint at sign-out, as long as its session lives.
-  longestUse: Math.max(LONGEST_ACCESS_TOKEN_SECONDS, LIFETIMES.idToken, LIFETIMES.sessionAbsolute),
-  period: 90 * 24 * 60 * 60,
-  look: 60,
-})
 
 /**
  * The authorizer that the local gateway asks: the very handler of the Lambda, with settings handed in.
@@ -95,21 +76,7 @@ export interface RoomParts {
  */
 export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }: RoomParts) {
   const unit = createUnitOfWork(db)
-  const ringSecrets = () => readSecrets(config)
-  const opened = await openKeyRing({ db, secrets: ringSecrets, makeSecret: () => makeSecret(config), now })
-  if (opened.place > 0)
-    log.warn('GATEHOUSE_SECRET: the ring is still wrapped under an older one; "gatehouse rekey" changes it')
-  const ring = createKeyRing(opened.keys)
-  const { refresh: refreshRing } = followRing({
-    ring,
-    opened,
-    read: () => readRow(db),
-    secrets: ringSecrets,
-    vouched: () => live?.version('key-ring'),
-    onChange: (listener) => void live?.onChange('key-ring', listener),
-    clock: () => performance.now(),
-    report: (err) => log.error({ err }, 'the key ring was changed and does not open: requests are refused'),
-  })
+  const { ring, refreshRing, ringSecrets } = await buildRing({ config, db, log, live, now })
   const audit = createAudit({ unit, now, requestId: currentRequestId })
 
   const endings = createEndings({ unit, now })
@@ -148,28 +115,10 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
       await sessions.endAll(id)
     },
   })
-  const keyStore = createSigningKeyStore({ unit, ring })
-  await ensureSigningKeys({ unit, store: keyStore, audit, now })
-  const heldKeys = await holdKeys(
-    {
-      // Sealed under the ring as it is now.
-      store: { ...keyStore, list: () => refreshRing().then(keyStore.list) },
-      version: () => live?.version('signing-keys'),
-      onChange: (listener) => void live?.onChange('signing-keys', listener),
-    },
-    (error) => log.warn({ err: error }, 'signing keys could not be read'),
-  )
-  const rotation = createKeyRotation({
-    unit,
-    store: keyStore,
-    audit,
-    now,
-    times: keyTimes,
-    algorithmsInUse: async () => {
-      const jwts = (await resourceStore.list()).filter(({ format }) => format === 'jwt')
-      return new Set([ID_TOKEN_ALGORITHM, ...jwts.map(({ sign }) => sign)])
-    },
+  const signingKeys = await buildSigningKeys({
+    ...{ unit, ring, refreshRing, audit, now, log, live, times: keyTimes },
     endKey: (kid) => endings.endNamed('key', kid, 'key-compromised'),
+    listResources: resourceStore.list,
   })
   const secretsAtHand = cachedFor({ unit, live }, 'clients', secrets.store.list)
 
@@ -178,7 +127,7 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
     ring,
     secrets: ringSecrets,
     ...(config.secrets.length === 0 && { writeSecrets: (list) => writeSecretFile(config.dataDir, list) }),
-    reseal: [keyStore.reseal, () => resealSecrets(secrets)],
+    reseal: [signingKeys.reseal, () => resealSecrets(secrets)],
     lifetimes: {
       session: LIFETIMES.sessionAbsolute,
       family: LIFETIMES.refreshAbsolute,
@@ -244,7 +193,7 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
     },
     accounts,
     withdraw,
-    signingKeys: { ...heldKeys, records: keyStore.records, rotation, times: keyTimes },
+    signingKeys,
     throttle: createThrottle({
       db,
       hash: (value) => ring.handles('throttle', value)[0],

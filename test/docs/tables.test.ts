@@ -7,7 +7,7 @@ import { LIFETIMES } from '../../src/provider/parts.ts'
 import { readResourceFields } from '../../src/resources/fields.ts'
 import { LIMITS } from '../../src/throttle/limits.ts'
 import { GRACE_SECONDS } from '../../src/tokens/families.ts'
-import { KEY_TIMES } from '../../src/wire.ts'
+import { KEY_TIMES } from '../../src/wire-keys.ts'
 import { createRun } from '../cli/run.ts'
 import { blocksOf, codeIn, DOCUMENTS, proseOf, ROOT, readDocument, tableOf } from '../helpers/documents.ts'
 

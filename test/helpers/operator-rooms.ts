@@ -26,7 +26,7 @@ import { ensureSigningKeys } from '../../src/signing-keys/ensure.ts'
 import { nextStep } from '../../src/signing-keys/next-step.ts'
 import { createKeyRotation } from '../../src/signing-keys/rotate.ts'
 import { createSigningKeyStore } from '../../src/signing-keys/store.ts'
-import { KEY_TIMES } from '../../src/wire.ts'
+import { KEY_TIMES } from '../../src/wire-keys.ts'
 import type { TestDatabase } from './database.ts'
 
 export type OperatorRooms = Awaited<ReturnType<typeof createOperatorRooms>>
