@@ -3,6 +3,7 @@ import cluster from 'node:cluster'
 import { emailKey, isEmail } from './accounts/email.ts'
 import { createApply } from './apply/execute.ts'
 import { readUserFields } from './apply/user-fields.ts'
+import { databaseFault } from './cli/database-fault.ts'
 import type { Output } from './cli/output.ts'
 import type { ProgramParts } from './cli/program.ts'
 import type { Rooms as CommandRooms, OneTimeLink } from './cli/rooms.ts'
@@ -49,6 +50,8 @@ export function commandParts(
       })
       interrupted.catch(() => undefined)
       return await Promise.race([work(opened, rooms, config), interrupted])
+    } catch (error) {
+      throw databaseFault(error) ?? error
     } finally {
       await opened.close()
     }
