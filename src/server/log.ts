@@ -4,32 +4,16 @@ import type Koa from 'koa'
 import { type Logger, pino, stdTimeFunctions } from 'pino'
 import type { Caller } from '../http/client-ip.ts'
 import type { Problem } from '../http/problem.ts'
+import { standardError } from './log-lines.ts'
 
-/** Bytes that wait for a full disk to have room again; lines beyond them are lost, and counted. */
-const WAITING_AT_MOST = 2 ** 20
-
-/**
- * A log that cannot be written stops nobody: after a full disk it goes on where it was, and whoever closed the pipe hears no more.
- * @returns the logger of a process; JSON lines on standard error, so that standard output stays a command's own
- */
+/** @returns the logger of a process; JSON lines on standard error, so that standard output stays a command's own */
 export function createLogger(level: string): Logger {
-  const destination = pino.destination({ dest: 2, sync: true, maxLength: WAITING_AT_MOST })
-  const log = pino(
+  const tellLost = (lines: number) =>
+    `${JSON.stringify({ level: 40, time: new Date().toISOString(), lines, msg: 'log lines were lost: they could not be written' })}\n`
+  return pino(
     { level, base: undefined, timestamp: stdTimeFunctions.isoTime, serializers: { err: describeError } },
-    destination,
+    standardError(tellLost),
   )
-  let lost = 0
-  destination.on('error', () => undefined)
-  destination.on('drop', () => {
-    lost += 1
-  })
-  destination.on('write', () => {
-    if (lost === 0) return
-    const lines = lost
-    lost = 0
-    log.warn({ lines }, 'log lines were lost while they could not be written')
-  })
-  return log
 }
 
 /** @returns middleware that logs every answer */

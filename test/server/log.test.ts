@@ -48,6 +48,16 @@ itOnLinux('R-30 a server whose output and log go to a full device serves, and st
   await servesAndStops(await start(full, full).finally(() => closeSync(full)))
 })
 
+it('R-30 a server whose log nobody reads, although the pipe is open, serves, and stops in good order', async () => {
+  const port = await start('pipe', 'pipe')
+  // More than a pipe holds.
+  for (let turn = 0; turn < 20; turn++) {
+    const answers = await Promise.all(Array.from({ length: 100 }, () => health(port)))
+    expect(new Set(answers)).toEqual(new Set([200]))
+  }
+  await servesAndStops(port)
+})
+
 it('R-30 a server whose output and log nobody reads any more serves, and stops in good order', async () => {
   const port = await start('pipe', 'pipe')
   child!.stdout!.destroy()
