@@ -1,10 +1,13 @@
 // What some experiments need of the machine. The bench names it and installs nothing.
-import { accessSync, constants, globSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, globSync, mkdtempSync, rmdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 
 const NEEDS = {
   haproxy: { isMet: () => onPath('haproxy'), how: 'apt-get install haproxy' },
   faketime: { isMet: () => libfaketime() !== undefined, how: 'apt-get install faketime' },
+  mount: { isMet: canMount, how: 'run it as root, where file systems may be mounted' },
   root: { isMet: () => process.getuid?.() === 0, how: 'run it as root' },
   linux: { isMet: () => process.platform === 'linux', how: 'run it on Linux' },
 } as const
@@ -21,6 +24,16 @@ export function describeMissing(needs: readonly Need[] = []): string | undefined
 /** @returns path of the library that turns a process's clock, for LD_PRELOAD */
 export function libfaketime(): string | undefined {
   return globSync('/usr/lib/*/faketime/libfaketime.so.1')[0]
+}
+
+/** A container's root may not. */
+function canMount(): boolean {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return false
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-mount-'))
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'tmpfs', folder]).status === 0
+  if (mounted) spawnSync('umount', [folder])
+  rmdirSync(folder)
+  return mounted
 }
 
 function onPath(name: string): boolean {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster } from '../test/helpers/cluster.ts'
 import { type FaultProxy, startFaultProxy } from '../test/helpers/fault-proxy.ts'
 import { obtainTokens } from '../test/helpers/flow.ts'
-import { type PostgresHost, startPostgres } from '../test/helpers/postgres-node.ts'
+import { type PostgresHost, type PostgresSurroundings, startPostgres } from '../test/helpers/postgres-node.ts'
 import { send } from '../test/helpers/process.ts'
 import { look, type Seen, startSteadyLoad } from '../test/helpers/steady-load.ts'
 import type { Bench, Installation } from './experiment.ts'
@@ -22,8 +22,12 @@ export interface Breakable {
 }
 
 /** @returns an installation on a server of its own */
-export async function installBreakable(bench: Bench, settings: Record<string, string> = {}): Promise<Breakable> {
-  const host = await startPostgres(settings)
+export async function installBreakable(
+  bench: Bench,
+  settings: Record<string, string> = {},
+  surroundings: PostgresSurroundings = {},
+): Promise<Breakable> {
+  const host = await startPostgres(settings, surroundings)
   bench.after(host.remove)
   const front = await startFaultProxy(host.node.connection)
   bench.after(front.close)

@@ -18,7 +18,7 @@ const run = promisify(execFile)
 export interface PostgresNode {
   /** leads to the database `postgres` of this server */
   readonly connection: TestConnection
-  /** Starts it, with these settings too. Resolves when it answers. */
+  /** Starts it, with these settings too. Resolves when it answers; rejects when it ends instead. */
   start(settings?: Record<string, string>): Promise<void>
   /** `fast` and `immediate` are PostgreSQL's shutdown modes, `kill` is kill -9 */
   stop(how: 'fast' | 'immediate' | 'kill'): Promise<void>
@@ -28,6 +28,8 @@ export interface PostgresNode {
   makeStandby(name: string): Promise<PostgresNode>
   /** Makes every commit wait for a standby, and waits until there is one that keeps up; or ends that. */
   synchronous(on: boolean): Promise<void>
+  /** @returns whether its server process is there */
+  runs(): Promise<boolean>
   /** Ends the standby's life as one, and waits until it takes writes. */
   promote(): Promise<void>
 }
@@ -38,30 +40,49 @@ export interface PostgresHost {
   remove(): Promise<void>
 }
 
+export interface PostgresSurroundings {
+  /**
+   * Called before the first server is made, whose data folder is not there yet.
+   * @param folder where it is going to be @param base beside it @param user who owns what lies in it
+   * @returns more arguments for initdb
+   */
+  readonly prepare?: (folder: string, base: string, user: ServerUser) => Promise<readonly string[]>
+  /** undoes what `prepare` did, when no server runs any more */
+  readonly cleanUp?: () => Promise<unknown>
+  /** more environment of every server */
+  readonly env?: Readonly<Record<string, string>>
+}
+
 interface Parts {
   readonly base: string
   readonly user: ServerUser
+  readonly env: NodeJS.ProcessEnv
   readonly postgres: string
   readonly nodes: { stop(how: 'kill'): Promise<void> }[]
 }
 
 /** @returns a new server, running, in a folder of its own */
-export async function startPostgres(settings: Record<string, string> = {}): Promise<PostgresHost> {
+export async function startPostgres(
+  settings: Record<string, string> = {},
+  { prepare, cleanUp, env }: PostgresSurroundings = {},
+): Promise<PostgresHost> {
   const base = await mkdtemp(join(tmpdir(), 'gatehouse-pg-'))
   const user = await findServerUser(join(base, 'one'))
   if (user.switched) await chown(base, user.uid, user.gid)
   await chmod(base, 0o755)
   const { initdb, postgres } = await findBinaries({ base, user })
   const data = join(base, 'one')
-  const make = ['-D', data, '-U', 'gatehouse', '-E', 'UTF8', '--locale=C', '--auth=trust', '--no-instructions']
+  const more = (await prepare?.(data, base, user)) ?? []
+  const make = ['-D', data, '-U', 'gatehouse', '-E', 'UTF8', '--locale=C', '--auth=trust', '--no-instructions', ...more]
   await run(initdb, [...make, '--no-sync'], { ...identity(user), cwd: '/', env: serverEnvironment() })
-  const parts: Parts = { base, user, postgres, nodes: [] }
+  const parts: Parts = { base, user, env: { ...serverEnvironment(), ...env }, postgres, nodes: [] }
   const node = await nodeOf(parts, 'one')
   await node.start(settings)
   return {
     node,
     async remove() {
       await Promise.all(parts.nodes.map((one) => one.stop('kill')))
+      await cleanUp?.()
       await rm(base, { recursive: true, force: true })
     },
   }
@@ -70,7 +91,7 @@ export async function startPostgres(settings: Record<string, string> = {}): Prom
 const identity = (user: ServerUser) => (user.switched ? { uid: user.uid, gid: user.gid } : {})
 
 async function nodeOf(parts: Parts, name: string): Promise<PostgresNode> {
-  const { base, user, postgres, nodes } = parts
+  const { base, user, env, postgres, nodes } = parts
   const data = join(base, name)
   const socket = join(base, `${name}-socket`)
   await mkdir(socket, { recursive: true })
@@ -89,15 +110,18 @@ async function nodeOf(parts: Parts, name: string): Promise<PostgresNode> {
       await client.end()
     }
   }
-  /** Waits until `statement` gives a row with a true `yes`, for at most twenty seconds. */
-  const until = async (statement: string) => {
+  /** Waits until `statement` gives a row with a true `yes`, for at most twenty seconds, or until that is in vain. */
+  const until = async (statement: string, inVain = () => false) => {
     for (let count = 0; ; count += 1) {
       const [row] = await query(statement).catch(() => [])
       if (row?.yes === true) return
-      if (count === 400) throw new Error(`waited in vain for: ${statement}`)
+      if (count === 400 || inVain()) throw new Error(`waited in vain for: ${statement}`)
       await sleep(50)
     }
   }
+
+  const postmaster = async () =>
+    Number((await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')[0])
 
   const node: PostgresNode = {
     connection,
@@ -109,15 +133,17 @@ async function nodeOf(parts: Parts, name: string): Promise<PostgresNode> {
       const child = spawn(postgres, ['-D', data, ...args], {
         ...identity(user),
         cwd: '/',
-        env: serverEnvironment(),
+        env,
         stdio: 'ignore',
       })
       child.unref()
-      await until('select true as yes')
+      await until('select true as yes', () => child.exitCode !== null)
     },
 
+    runs: async () => isRunning(markProcess((await postmaster()) || -1)),
+
     async stop(how) {
-      const pid = Number((await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')[0])
+      const pid = await postmaster()
       const mark = markProcess(pid)
       if (!pid || !isRunning(mark)) return
       process.kill(pid, { fast: 'SIGINT', immediate: 'SIGQUIT', kill: 'SIGKILL' }[how])

@@ -30,19 +30,21 @@ export function cleanEnv(settings: Record<string, string>): NodeJS.ProcessEnv {
  * Starts a server and waits until it says that it is ready.
  * @param settings environment; PORT is required
  * @param program another one than the command line, which says the same when it is ready
+ * @param stderr an open file that takes its standard error instead of `log`
  */
 export async function startProcess(
   settings: Record<string, string> & { PORT: string },
   program: readonly string[] = ['src/main.ts', 'start', '--json'],
+  stderr: number | 'pipe' = 'pipe',
 ): Promise<ServerProcess> {
   const [script, ...args] = program
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(ROOT, script!), ...args], {
     cwd: ROOT,
     env: cleanEnv(settings),
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', stderr],
   })
   let log = ''
-  child.stderr!.on('data', (data) => {
+  child.stderr?.on('data', (data) => {
     log += data
   })
   let said = ''
