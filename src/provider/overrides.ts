@@ -6,6 +6,7 @@ import { errors } from 'oidc-provider'
 import LRU from 'oidc-provider/lib/helpers/lru.js'
 // @ts-expect-error as above
 import internals from 'oidc-provider/lib/helpers/weak_cache.js'
+import { MOST_FIELDS } from '../http/well-formed.ts'
 import { grantId, mintGrantId } from '../sessions/grants.ts'
 import { mintOpaque } from '../tokens/access-tokens.ts'
 import { factsOf } from './client-metadata.ts'
@@ -195,7 +196,9 @@ function limitParameters(provider: Provider): void {
     get(this: object) {
       return kept.get(this)
     },
-    set(this: object, params: Record<string, unknown>) {
+    set(this: { body?: object }, params: Record<string, unknown>) {
+      // Also what nobody reads: the library's parser stops at a thousand, and takes what it has.
+      if (Object.values(this.body ?? {}).flat().length > MOST_FIELDS) throw refused('the form has too many fields')
       for (const [name, value] of Object.entries(params)) {
         const texts = [value].flat().filter((one) => typeof one === 'string')
         const longest = PARAMETER_LIMITS[name] ?? OTHER_LIMIT

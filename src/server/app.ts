@@ -10,6 +10,7 @@ import type { CookieSigner } from '../http/cookie-signer.ts'
 import { methods } from '../http/methods.ts'
 import { pinOrigin } from '../http/pin-origin.ts'
 import { requestId } from '../http/request-id.ts'
+import { wellFormed } from '../http/well-formed.ts'
 import { PUBLIC_PATHS } from '../provider/cache-headers.ts'
 import type { Engine } from '../provider/create.ts'
 import { commit } from './commit.ts'
@@ -53,6 +54,7 @@ export function createApp(parts: AppParts): Koa {
   app.use(logRequests(parts.log))
   app.use(parts.metrics.count)
   app.use(answerErrors(reportProblem(parts.log)))
+  app.use(wellFormed())
   app.use(health(parts.health)) // asked by address, so before the origin is pinned
   app.use(metricsDoor({ metrics: parts.metrics, token: parts.metricsToken }))
   app.use(pinOrigin(parts.issuer)) // a foreign Host goes no further
