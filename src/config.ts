@@ -24,6 +24,8 @@ export interface Config {
   /** GATEHOUSE_SECRET, newest first; read when first needed, because a fresh embedded installation makes one */
   readonly secrets: readonly string[]
   readonly trustedProxies: readonly string[]
+  /** that may be open at once, for peers that are no trusted proxies */
+  readonly connectionsPerAddress: number
   readonly logLevel: string
   /** opens /metrics from elsewhere; undefined: nothing does */
   readonly metricsToken?: string
@@ -65,6 +67,12 @@ const environment = z.object({
   GATEHOUSE_DATA_DIR: z.string().min(1).default('./data'),
   GATEHOUSE_SECRET: z.string().optional(),
   GATEHOUSE_TRUSTED_PROXIES: z.string().default(''),
+  GATEHOUSE_CONNECTIONS_PER_ADDRESS: z.coerce
+    .number({ error: 'must be a number' })
+    .int('must be a whole number')
+    .min(10, 'must be from 10 to 10000')
+    .max(10_000, 'must be from 10 to 10000')
+    .default(1000),
   // A scraper sends it in a header, RFC 6750 section 2.1.
   GATEHOUSE_METRICS_TOKEN: z
     .string()
@@ -131,6 +139,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     dataDir: resolve(values.GATEHOUSE_DATA_DIR),
     secrets,
     trustedProxies: proxies,
+    connectionsPerAddress: values.GATEHOUSE_CONNECTIONS_PER_ADDRESS,
     logLevel: values.LOG_LEVEL,
     metricsToken: values.GATEHOUSE_METRICS_TOKEN,
     profile: values.GATEHOUSE_PROFILE,

@@ -34,6 +34,7 @@ describe('what is not set has a default', () => {
       issuer: 'http://localhost:3000',
       databaseUrl: undefined,
       migrateUrl: undefined,
+      connectionsPerAddress: 1000,
       databaseConnections: 16,
       dataDir: resolve('data'),
       secrets: [],

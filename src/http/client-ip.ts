@@ -2,6 +2,7 @@
 // read from the right: what stands further left was written by somebody we do not trust.
 import type { IncomingMessage } from 'node:http'
 import ipaddr from 'ipaddr.js'
+import { trustedProxies } from './trusted-proxies.ts'
 
 export interface Caller {
   /** the address of the caller; IPv4-mapped IPv6 addresses are written as IPv4 */
@@ -17,13 +18,7 @@ export interface Caller {
  * @returns a function that reads the caller from a request
  */
 export function createCallerReader(trusted: readonly string[]): (request: IncomingMessage) => Caller {
-  const networks = trusted.map((text) => (text.includes('/') ? ipaddr.parseCIDR(text) : wholeAddress(text)))
-  const isTrusted = (address: string) => {
-    if (!ipaddr.isValid(address)) return false
-    const parsed = ipaddr.process(address)
-    return networks.some(([network, bits]) => network.kind() === parsed.kind() && parsed.match(network, bits))
-  }
-
+  const isTrusted = trustedProxies(trusted)
   return (request) => {
     const peer = plain(request.socket.remoteAddress ?? '')
     const direct = request.headers.host?.toLowerCase() ?? ''
@@ -38,11 +33,6 @@ export function createCallerReader(trusted: readonly string[]): (request: Incomi
       host: list(request.headers['x-forwarded-host']).at(-1)?.toLowerCase() ?? direct,
     }
   }
-}
-
-function wholeAddress(text: string): [ipaddr.IPv4 | ipaddr.IPv6, number] {
-  const address = ipaddr.process(text)
-  return [address, address.kind() === 'ipv4' ? 32 : 128]
 }
 
 function plain(text: string): string {

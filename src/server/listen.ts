@@ -1,7 +1,9 @@
 // Opens the port, and closes it without cutting an answer short.
 import { createServer, type RequestListener } from 'node:http'
 import { OperatorFault } from '../vocabulary/fault.ts'
+import { type Bounds, type BoundsParts, createBounds } from './bounds.ts'
 import { type Connections, trackConnections } from './connections.ts'
+import { takeTurns } from './turns.ts'
 
 export interface Listening {
   /** From now on every answer ends its connection; new ones are still taken. */
@@ -11,19 +13,27 @@ export interface Listening {
 }
 
 /**
+ * @param limits of connections
  * @param hosts addresses; when there are several, those that this machine lacks are passed over
  * @throws OperatorFault when the port is taken, forbidden, or no address could be used
  */
-export async function listen(handler: RequestListener, port: number, hosts: readonly string[]): Promise<Listening> {
+export async function listen(
+  handler: RequestListener,
+  port: number,
+  hosts: readonly string[],
+  limits: BoundsParts,
+): Promise<Listening> {
   const servers: Connections[] = []
+  const bounds = createBounds(limits)
+  const open = (port: number, host: string) => openOne(handler, bounds, port, host)
   for (const host of hosts) {
     try {
-      servers.push(await open(handler, port, host))
+      servers.push(await open(port, host))
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       if (code === 'EADDRNOTAVAIL' && hosts.length > 1) continue
       if (code === 'EAFNOSUPPORT' && (hosts.length > 1 || host === '::')) {
-        if (host === '::') servers.push(await open(handler, port, '0.0.0.0'))
+        if (host === '::') servers.push(await open(port, '0.0.0.0'))
         continue
       }
       await Promise.all(servers.map((server) => server.close(0)))
@@ -42,9 +52,10 @@ export async function listen(handler: RequestListener, port: number, hosts: read
   }
 }
 
-function open(handler: RequestListener, port: number, host: string): Promise<Connections> {
-  // A connection that says nothing, or drips its request, is cut (milliseconds).
-  const server = createServer({ headersTimeout: 15_000, requestTimeout: 30_000, keepAliveTimeout: 65_000 }, handler)
+function openOne(handler: RequestListener, bounds: Bounds, port: number, host: string): Promise<Connections> {
+  const server = createServer(bounds.options)
+  bounds.watch(server)
+  takeTurns(server, handler)
   const connections = trackConnections({ clock: () => performance.now() }, server)
   return new Promise((resolve, reject) => {
     server.once('error', reject)

@@ -5,16 +5,21 @@ import { connect } from '../db/connect.ts'
 import { startLive } from '../db/live.ts'
 import { pendingMigrations } from '../db/migrate.ts'
 import { type Sweeper, type SweepOutcome, startSweeper } from '../db/sweeper.ts'
+import { trustedProxies } from '../http/trusted-proxies.ts'
 import type { JoinedDatabase } from '../open-database.ts'
 import type { KeyStep } from '../signing-keys/rotate.ts'
 import { startSchedule } from '../signing-keys/schedule.ts'
 import type { KeyTimes } from '../signing-keys/times.ts'
 import { buildRooms, type Rooms, VERSION } from '../wire.ts'
 import { describeLanding } from './announce.ts'
+import type { BoundsParts } from './bounds.ts'
 import { buildServer } from './build.ts'
 import type { HealthParts } from './health.ts'
 import { listen } from './listen.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+
+/** Milliseconds between two lines about addresses with too many connections. */
+const SILENT = 60_000
 
 export interface ServeParts {
   readonly config: Config
@@ -75,7 +80,7 @@ export async function serve({ config, database, log, demo, keyTimes, asked, prep
     await prepare?.(rooms)
     stops.push(startOwnSweeper(database, rooms, log, metrics).stop)
     stops.push(rooms.clients.secretUse.start((error) => reportUses(log, error)).stop)
-    const listening = await listen(app.callback(), config.port, config.hosts)
+    const listening = await listen(app.callback(), config.port, config.hosts, connectionLimits(config, log))
     // After the start, which must not wait for the keys that stand by.
     const { rotation, times } = rooms.signingKeys
     const schedule = startSchedule({ rotation, look: times.look }, (outcome) => reportKeys(log, outcome))
@@ -91,6 +96,20 @@ export async function serve({ config, database, log, demo, keyTimes, asked, prep
   } catch (error) {
     await stop()
     throw error
+  }
+}
+
+function connectionLimits({ connectionsPerAddress, trustedProxies: proxies }: Config, log: Logger): BoundsParts {
+  let told = Number.NEGATIVE_INFINITY
+  return {
+    perAddress: connectionsPerAddress,
+    isTrusted: trustedProxies(proxies),
+    report(from) {
+      const now = performance.now()
+      if (now - told < SILENT) return
+      told = now
+      log.warn({ from, most: connectionsPerAddress }, 'an address has too many connections: the longest idle are cut')
+    },
   }
 }
 

@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import type { ClientFields } from '../../src/clients/client.ts'
 import { readConfig } from '../../src/config.ts'
 import { startLive } from '../../src/db/live.ts'
+import { trustedProxies } from '../../src/http/trusted-proxies.ts'
 import { openDatabase } from '../../src/open-database.ts'
 import type { Engine } from '../../src/provider/create.ts'
 import type { Resource } from '../../src/resources/resource.ts'
@@ -92,7 +93,10 @@ export async function startTestServer(
       }),
     },
   })
-  const listening = await listen(app.callback(), port, ['127.0.0.1', '::1'])
+  const listening = await listen(app.callback(), port, ['127.0.0.1', '::1'], {
+    perAddress: config.connectionsPerAddress,
+    isTrusted: trustedProxies(config.trustedProxies),
+  })
 
   return {
     issuer: options.env?.GATEHOUSE_ISSUER ?? issuer,

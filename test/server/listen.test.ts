@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { listen } from '../../src/server/listen.ts'
 import { freePort } from '../helpers/server.ts'
 
+const LIMITS = { perAddress: 1000, isTrusted: () => false }
+
 const agents: Agent[] = []
 afterEach(() => {
   for (const agent of agents.splice(0)) agent.destroy()
@@ -31,9 +33,12 @@ function keeping(): Agent {
 it('no request on a kept connection is lost while it closes', async () => {
   for (let round = 0; round < 5; round += 1) {
     const port = await freePort()
-    const listening = await listen((_request, answer) => void setTimeout(() => answer.end('done'), 2), port, [
-      '127.0.0.1',
-    ])
+    const listening = await listen(
+      (_request, answer) => void setTimeout(() => answer.end('done'), 2),
+      port,
+      ['127.0.0.1'],
+      LIMITS,
+    )
     const ends: string[] = []
     const clients = Array.from({ length: 20 }, async (_, index) => {
       const agent = keeping()
@@ -57,6 +62,7 @@ it('a request under way is finished and its connection ended; what is idle, sile
     (incoming, answer) => void setTimeout(() => answer.end('done'), incoming.url === '/slow' ? 1000 : 0),
     port,
     ['127.0.0.1'],
+    LIMITS,
   )
   const idle = keeping()
   expect(await ask(port, idle)).toMatchObject({ statusCode: 200 })
@@ -67,7 +73,12 @@ it('a request under way is finished and its connection ended; what is idle, sile
   await listening.close()
   expect(performance.now() - begun).toBeLessThan(900)
 
-  const again = await listen((_incoming, answer) => void setTimeout(() => answer.end('done'), 600), port, ['127.0.0.1'])
+  const again = await listen(
+    (_incoming, answer) => void setTimeout(() => answer.end('done'), 600),
+    port,
+    ['127.0.0.1'],
+    LIMITS,
+  )
   const under = ask(port, keeping())
   await sleep(100)
   await again.close()
@@ -77,7 +88,7 @@ it('a request under way is finished and its connection ended; what is idle, sile
 
 it('whoever is answered before the request has come to its end may send the rest', async () => {
   const port = await freePort()
-  const listening = await listen((_incoming, answer) => void answer.end('early'), port, ['127.0.0.1'])
+  const listening = await listen((_incoming, answer) => void answer.end('early'), port, ['127.0.0.1'], LIMITS)
   const socket = connect(port, '127.0.0.1')
   socket.resume()
   const ended = new Promise<string>((resolve) => {
@@ -95,7 +106,7 @@ it('whoever is answered before the request has come to its end may send the rest
 
 it('what does not end is cut after the grace', async () => {
   const port = await freePort()
-  const listening = await listen(() => undefined, port, ['127.0.0.1'])
+  const listening = await listen(() => undefined, port, ['127.0.0.1'], LIMITS)
   const never = ask(port, keeping())
   await sleep(50)
   const begun = performance.now()

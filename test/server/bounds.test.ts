@@ -1,0 +1,149 @@
+// Whoever is slow is cut, whoever has too many connections loses the idle ones, and nobody else notices.
+import type { RequestListener } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Listening, listen } from '../../src/server/listen.ts'
+import { speak } from '../helpers/raw-socket.ts'
+import { freePort } from '../helpers/server.ts'
+
+const TIMES = { headers: 300, request: 600, look: 50, answer: 400, idle: 100, idleProxy: 2000 }
+const PROXY = '127.0.0.9'
+
+const open: Listening[] = []
+const sockets: Socket[] = []
+let reported: string[] = []
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy()
+  await Promise.all(open.splice(0).map((one) => one.close(0)))
+})
+
+async function serve(handler: RequestListener, perAddress = 1000): Promise<number> {
+  const port = await freePort()
+  reported = []
+  const report = (from: string) => void reported.push(from)
+  const isTrusted = (address: string) => address === PROXY
+  open.push(await listen(handler, port, ['127.0.0.1'], { perAddress, isTrusted, report, times: TIMES }))
+  return port
+}
+const answering: RequestListener = (incoming, answer) => {
+  incoming.resume()
+  incoming.on('end', () => answer.end('done'))
+}
+const early: RequestListener = (_incoming, answer) => void answer.writeHead(405).end('no')
+const GET = 'GET / HTTP/1.1\r\nHost: here\r\n\r\n'
+const post = (header: string) => `POST / HTTP/1.1\r\nHost: here\r\n${header}\r\n\r\n`
+
+function every(milliseconds: number, bytes: string | Buffer) {
+  return (socket: Socket) => {
+    const timer = setInterval(() => socket.writable && socket.write(bytes), milliseconds)
+    socket.once('close', () => clearInterval(timer))
+  }
+}
+/** A connection that stays. */
+async function stay(port: number, bytes = '', from = '127.0.0.1'): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress: from })
+  sockets.push(socket)
+  socket.on('error', () => undefined)
+  socket.resume()
+  await new Promise((resolve) => socket.once('connect', resolve))
+  if (bytes) socket.write(bytes)
+  return socket
+}
+
+it('S-011 who says nothing, or drips headers or a body, is cut in time', async () => {
+  const port = await serve(answering)
+  const silent = await speak(port, '')
+  const headers = await speak(port, 'GET / HTTP/1.1\r\nHost: here\r\n', { write: every(30, 'X: 1\r\n') })
+  const body = await speak(port, post('Content-Length: 50000'), { write: every(30, 'x') })
+  const chunks = await speak(port, post('Transfer-Encoding: chunked'), { write: every(30, '1\r\nx\r\n') })
+  for (const { end, lasted, statuses } of [silent, headers, body, chunks])
+    expect([end === 'open', lasted < 1500, statuses]).toEqual([false, true, [408]])
+  expect(headers.lasted).toBeLessThan(600)
+})
+
+it('S-011 who does not take the answers is cut in time, and what is made for it is bounded', async () => {
+  let made = 0
+  const port = await serve((_incoming, answer) => {
+    made += 1
+    answer.end('x'.repeat(100_000))
+  })
+  const socket = connect(port, '127.0.0.1')
+  socket.pause()
+  socket.on('error', () => undefined)
+  const begun = performance.now()
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+  every(1, GET.repeat(5))(socket)
+  await closed
+  expect(performance.now() - begun).toBeLessThan(3000)
+  expect(made).toBeLessThan(200) // what kernels hold, some megabytes
+})
+
+it('an idle connection of a stranger ends soon, that of a proxy later', async () => {
+  const port = await serve(answering)
+  const stranger = await speak(port, GET)
+  const proxy = await speak(port, GET, { from: PROXY })
+  expect([stranger.end, proxy.end]).toEqual(['closed', 'closed'])
+  expect(stranger.lasted).toBeLessThan(TIMES.idleProxy)
+  expect(proxy.lasted).toBeGreaterThan(TIMES.idleProxy)
+})
+
+it('one address has so many connections and no more: the longest idle goes, none that is being answered', async () => {
+  const port = await serve((incoming, answer) => {
+    if (incoming.url === '/slow') setTimeout(() => answer.end('late'), 250)
+    else answer.end('done')
+  }, 5)
+  const slow = speak(port, 'GET /slow HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n')
+  await sleep(20)
+  const used = await stay(port, GET)
+  const dripping = await stay(port, 'GET / HT')
+  const others = [await stay(port, GET), await stay(port, GET)]
+  await sleep(20)
+  used.write(GET) // the newest again
+  await sleep(20)
+  expect(reported).toEqual([])
+  for (const from of ['127.0.0.2', PROXY, PROXY, PROXY, PROXY, PROXY, PROXY])
+    expect((await stay(port, GET, from)).closed).toBe(false)
+  expect(reported).toEqual([])
+  await stay(port, GET)
+  await stay(port, GET)
+  await sleep(20)
+  expect([dripping.closed, others.map(({ closed }) => closed), used.closed]).toEqual([true, [true, false], false])
+  expect(await slow).toMatchObject({ statuses: [200] })
+  expect(new Set(reported)).toEqual(new Set(['127.0.0.1']))
+  // A newcomer is always answered.
+  for (let more = 0; more < 20; more += 1) await stay(port)
+  expect(await speak(port, GET.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'))).toMatchObject({ statuses: [200] })
+})
+
+it('S-011 a body that nobody reads is not read for long, and its answer arrives', async () => {
+  const port = await serve(early)
+  const mega = Buffer.alloc(1024 * 1024, 'x')
+  for (const header of ['Content-Length: 100000000', 'Transfer-Encoding: chunked']) {
+    const chunk = header.startsWith('T') ? Buffer.concat([Buffer.from('100000\r\n'), mega, Buffer.from('\r\n')]) : mega
+    let sent = 0
+    const push = (socket: Socket) => {
+      while (socket.writable && sent < 100 * mega.length) {
+        sent += chunk.length
+        if (!socket.write(chunk)) return void socket.once('drain', () => push(socket))
+      }
+    }
+    const heard = await speak(port, post(header), { write: push })
+    expect([heard.statuses, heard.end === 'open', heard.first < 500]).toEqual([[405], false, true])
+    expect(heard.text).toMatch(/connection: close/i)
+    expect(sent).toBeLessThan(20 * mega.length) // what kernels hold, and one of ours
+  }
+})
+
+it('a small body that comes late leaves its connection usable, one that does not come does not', async () => {
+  const port = await serve(early)
+  const both = await speak(port, post('Content-Length: 4'), {
+    write: (socket) => void setTimeout(() => socket.write(`late${GET}`), 100),
+  })
+  expect([both.statuses, both.end]).toEqual([[405, 405], 'closed'])
+  const never = await speak(port, post('Content-Length: 4'))
+  expect([never.statuses, never.end === 'open']).toEqual([[405], false])
+  // Chunked, and read to its end.
+  const other = await serve(answering)
+  const chunked = post('Transfer-Encoding: chunked')
+  expect((await speak(other, `${chunked}1\r\nx\r\n0\r\n\r\n${GET}`)).statuses).toEqual([200, 200])
+})
