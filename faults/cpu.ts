@@ -12,7 +12,7 @@ export function cpuOf(pids: readonly number[]): number {
     try {
       stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     } catch {
-      continue
+      continue // it has just ended
     }
     // The name in parentheses may have spaces and parentheses of its own; utime is the 12th field after it.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

@@ -63,7 +63,7 @@ const environment = z.object({
     .int('must be a whole number')
     .min(1, 'must be from 1 to 500')
     .max(500, 'must be from 1 to 500')
-    .default(16),
+    .optional(),
   GATEHOUSE_DATA_DIR: z.string().min(1).default('./data'),
   GATEHOUSE_SECRET: z.string().optional(),
   GATEHOUSE_TRUSTED_PROXIES: z.string().default(''),
@@ -135,7 +135,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     issuer,
     databaseUrl: values.DATABASE_URL,
     migrateUrl: values.GATEHOUSE_MIGRATE_URL,
-    databaseConnections: values.GATEHOUSE_DATABASE_CONNECTIONS,
+    databaseConnections: values.GATEHOUSE_DATABASE_CONNECTIONS ?? shareOfConnections(values.WORKERS),
     dataDir: resolve(values.GATEHOUSE_DATA_DIR),
     secrets,
     trustedProxies: proxies,
@@ -144,6 +144,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     metricsToken: values.GATEHOUSE_METRICS_TOKEN,
     profile: values.GATEHOUSE_PROFILE,
   })
+}
+
+/** A PostgreSQL has 100 connections by default, and every process needs three more than this. */
+function shareOfConnections(workers: number): number {
+  return Math.min(16, Math.floor(64 / workers))
 }
 
 /**

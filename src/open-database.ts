@@ -51,7 +51,7 @@ export async function openDatabase(
     // What keeps workers has little to ask.
     if (role === 'command' || config.workers > 1) return { ...patient, ...opened, probe: patient.db }
     await patient.close()
-    return { ...pools.open('request', connectionsOf(config)), ...opened, probe: pools.open('request', 1).db }
+    return { ...pools.open('request', config.databaseConnections), ...opened, probe: pools.open('request', 1).db }
   } catch (error) {
     await close()
     throw error
@@ -64,7 +64,7 @@ export function joinDatabase(
   { connection, place, onLost }: { connection: Connection; place: string; onLost: (error: Error) => void },
 ): JoinedDatabase {
   const { open, primary, close } = openPools(connection, onLost)
-  const requests = open('request', connectionsOf(config))
+  const requests = open('request', config.databaseConnections)
   return { ...requests, close, place, connection, primary, probe: open('request', 1).db }
 }
 
@@ -83,14 +83,6 @@ function openPools(connection: Connection, onLost?: (error: Error) => void) {
 }
 
 const COMMAND_CONNECTIONS = 3
-
-/**
- * A PostgreSQL has 100 connections by default, and the embedded one 200. Beside these each process has three: it listens, it
- * sweeps, and it asks whether the database is there.
- */
-function connectionsOf({ workers, databaseConnections }: Config): number {
-  return workers === 1 ? databaseConnections : Math.max(4, Math.min(databaseConnections, Math.floor(64 / workers)))
-}
 
 async function migrate(migrateUrl: string | undefined, usual: Connection): Promise<MigrationReport> {
   const migrator = connect(migrateUrl ?? usual, { patience: 'migration', max: 2 })

@@ -57,6 +57,13 @@ describe('what is not set has a default', () => {
     expect(readConfig({ ...env, GATEHOUSE_PROFILE: undefined })).toEqual(readConfig({}))
   })
 
+  it('workers share what a PostgreSQL has to give, unless they are told otherwise', () => {
+    expect(readConfig({ WORKERS: '8' }).databaseConnections).toBe(8)
+    expect(readConfig({ WORKERS: '2' }).databaseConnections).toBe(16)
+    for (const set of ['1', '40'])
+      expect(readConfig({ WORKERS: '8', GATEHOUSE_DATABASE_CONNECTIONS: set }).databaseConnections).toBe(Number(set))
+  })
+
   it('PORT moves the issuer and the gateway along; each may be set apart', () => {
     expect(readConfig({ PORT: '4000' })).toMatchObject({ issuer: 'http://localhost:4000', gatewayPort: 4001 })
     expect(readConfig({ PORT: '80' })).toMatchObject({ port: 80, issuer: 'http://localhost' })

@@ -35,6 +35,7 @@ export const r42Growth: Experiment = {
   },
   target: `CPU time of server and database per request: median of paired ratios to an empty database ≤ ${MOST}; sweeping ≥ 5,000 rows/s, no batch over 500 ms`,
   limit: 40,
+  needs: ['linux'],
 
   async run(bench) {
     const empty = await makeSide(bench, EMPTY, 100)
@@ -147,6 +148,7 @@ async function compare(bench: Bench, empty: Side, full: Side): Promise<Map<strin
       const costs = new Map<Side, number>()
       for (const side of order) costs.set(side, await cost(side, act, (round + WARMING) * REQUESTS))
       if (round < 0) continue
+      if (!costs.get(empty)) throw new Error(`${name} has used no CPU time that could be measured`)
       ratios.get(name)!.push(costs.get(full)! / costs.get(empty)!)
       if (round === 0) bench.say(`${name}: ${costs.get(empty)!.toFixed(2)} ms and ${costs.get(full)!.toFixed(2)} ms`)
     }

@@ -54,7 +54,8 @@ async function runCommand(parts: ProgramParts, args: readonly string[]): Promise
   const { output } = parts
   const json = args.includes('--json')
   // `revoke --token` says of what kind the secret is that comes by standard input.
-  const withoutKind = args[0] === 'revoke' ? args.filter((arg) => arg !== '--token') : args
+  const named = args.find((arg) => !arg.startsWith('-'))
+  const withoutKind = named === 'revoke' ? args.filter((arg) => arg !== '--token') : args
   if (withoutKind.some((arg) => SECRET_OPTION.test(arg))) throw secretInArgv()
   if (args.includes('--version') || args.includes('-V')) {
     output.out(json ? `${JSON.stringify({ version: parts.version })}\n` : `${parts.version}\n`)

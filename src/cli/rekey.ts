@@ -33,12 +33,20 @@ export function addRekeyCommand(
       ).conflicts(['ring', 'dropOld']),
     )
     .addOption(
-      new Option('--ring', 'add new keys for everything new; what there is stays readable').conflicts(['dropOld']),
+      new Option(
+        '--ring',
+        'add new keys, which hash, seal and sign cookies from now on; what older ones made stays good',
+      ).conflicts(['dropOld']),
     )
     .option('--drop-old', 'drop the older keys that nothing needs any more')
     .option('--now', 'with --drop-old: drop them even if they are needed, and end what needs them')
-    .option('--yes', 'do not ask')
-    .addHelpText('after', examples('rekey', 'rekey --ring', 'rekey --drop-old'))
+    .option('-y, --yes', 'do not ask')
+    .addHelpText(
+      'after',
+      `
+To change GATEHOUSE_SECRET, start every node with "new,old", run rekey with the same setting, then start every node with "new".
+${examples('rekey', 'rekey --make-secret', 'rekey --ring', 'rekey --drop-old', 'rekey --drop-old --now --yes')}`,
+    )
     .action((options: Options, command: Command) => {
       if (options.now && !options.dropOld) {
         throw new OperatorFault('--now goes with --drop-old.', 'Add it, or leave --now away.', { exitCode: 2 })

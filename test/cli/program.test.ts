@@ -8,10 +8,14 @@ const COMMANDS = [
   'status',
   'migrate',
   'apply',
-  ...['add', 'list', 'show', 'rotate-secret', 'disable', 'enable', 'remove'].map((name) => `client ${name}`),
+  ...['add', 'list', 'show', 'secrets', 'rotate-secret', 'revoke-secret', 'disable', 'enable', 'remove'].map(
+    (name) => `client ${name}`,
+  ),
   ...['add', 'list', 'show', 'remove'].map((name) => `resource ${name}`),
   ...['add', 'list', 'show', 'disable', 'enable', 'set-password', 'admin-link'].map((name) => `user ${name}`),
   ...['list', 'rotate', 'retire'].map((name) => `keys ${name}`),
+  'revoke',
+  'rekey',
   'try m2m',
   'try login',
 ]
@@ -52,6 +56,7 @@ describe('the command line', () => {
     [['apply'], /missing required argument 'file'/],
     [['apply', 'a', 'b'], /too many arguments/],
     [['start', '--port', '1'], /unknown option '--port'/],
+    [['--json', 'revoke', '--token', '--session', 's'], /cannot be combined/],
     [
       ['client', 'add', 'x', '--name', 'X', '--kind', 'service', '--scope', 'orders:read'],
       /is not "resource=scope scope"/,
