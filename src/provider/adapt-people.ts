@@ -1,0 +1,81 @@
+// What the engine keeps of people: their sessions, the interactions under way, and their grants.
+import Provider, { type Adapter, errors } from 'oidc-provider'
+import { grantKey } from '../sessions/grants.ts'
+import type { SessionPayload } from '../sessions/sessions.ts'
+import { nameOfPushed } from './adapt-pushed.ts'
+import { actorAtHand, cameTooLate, isSigningOut, routeAtHand } from './at-hand.ts'
+import { LIFETIMES, type ProviderParts } from './parts.ts'
+import { after, given, without } from './payload.ts'
+
+/** @returns the adapters of these models */
+export function adaptPeople(parts: ProviderParts) {
+  return {
+    Session: () => sessions(parts),
+    Interaction: () => interactions(parts),
+    Grant: () => grants(parts),
+  }
+}
+
+function sessions({ sessions: { sessions }, tokens, now, audit }: ProviderParts): Partial<Adapter> {
+  return {
+    async upsert(id, payload, expiresIn) {
+      if (cameTooLate()) return
+      // The engine knows no lifetime below a second: without this end a session could be prolonged for ever, twice a second.
+      const end =
+        payload.loginTs === undefined ? Infinity : ((payload.loginTs as number) + LIFETIMES.sessionAbsolute) * 1000
+      const expiresAt = new Date(Math.min(after(now, expiresIn).getTime(), end))
+      const saved = await sessions.save(id, without(payload, 'jti') as SessionPayload, expiresAt)
+      // Signed out while this request was on its way: what it made must not reach anybody.
+      if (!saved) throw new errors.SessionNotFound('session was ended')
+    },
+    find: async (id) => given(await sessions.find(id), { jti: id }),
+    // Whoever looks a session up by its name gets to know it, but not the value that its cookie carries.
+    findByUid: async (uid) => given(await sessions.findByUid(uid), { jti: `~${uid}` }),
+    // A new value replaces the old one at a login, and where a person leaves one app but stays signed in.
+    async destroy(id) {
+      if (!isSigningOut()) return sessions.destroy(id)
+      const { uid, accountId } = Provider.ctx?.oidc.session ?? {}
+      await sessions.end(id)
+      if (uid && accountId) await tokens.endings.endNamed('session', uid, 'signed-out')
+      if (accountId) await audit({ kind: 'account.signed-out', actor: accountId, subject: accountId })
+    },
+  }
+}
+
+function interactions({ sessions: { interactions }, tokens, now }: ProviderParts): Partial<Adapter> {
+  return {
+    upsert(id, payload, expiresIn) {
+      const { session, parJti, ...rest } = without(payload, 'jti')
+      const kept = {
+        ...(session ? { session: without(session, 'cookie') } : {}),
+        ...(typeof parJti === 'string' && { parJti: nameOfPushed(tokens.pushedRequests, parJti) }),
+      }
+      return interactions.save(id, { ...rest, ...kept }, after(now, expiresIn))
+    },
+    find: async (id) => given(await interactions.find(id), { jti: id }),
+    async destroy(id) {
+      // Of two browsers tabs, or a double click, that come back from the same page, one goes on.
+      if (!(await interactions.destroy(id))) throw new errors.SessionNotFound('interaction session not found')
+    },
+  }
+}
+
+function grants({ sessions: { grants }, now, tokens, audit }: ProviderParts): Partial<Adapter> {
+  return {
+    async upsert(id, payload, expiresIn) {
+      const owner = { accountId: payload.accountId as string, clientId: payload.clientId as string }
+      const end = expiresIn ? after(now, expiresIn) : undefined
+      // Account or client went while the request was on its way.
+      const saved = await grants.save(id, owner, without(payload, 'jti'), end)
+      if (!saved) throw new errors.SessionNotFound('account or client is gone')
+      const kind = saved === 'made' ? 'grant.started' : 'grant.changed'
+      await audit({ kind, actor: owner.accountId, subject: id, detail: { client: owner.clientId } })
+    },
+    find: async (id) => given(await grants.find(id), { jti: id }),
+    async destroy(id) {
+      if ((await grants.destroy(id)) && (await tokens.revoke.grant(grantKey(id), 'signed-out'))) {
+        await audit({ kind: 'grant.ended', actor: actorAtHand(), subject: id, detail: { route: routeAtHand() } })
+      }
+    },
+  }
+}
