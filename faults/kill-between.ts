@@ -45,7 +45,7 @@ export async function killBetween<T>(
   let kills = 0
 
   /** A running server makes keys by itself, at any moment. */
-  const isOfDeed = (change: string) => deed.movesKeys || !/^\d+ × key made, \d+ × key\.published$/.test(change)
+  const isOfDeed = (change: string) => deed.movesKeys || !/^\d+ × key published, \d+ × key\.published$/.test(change)
 
   const once = async (at: At, when: 'before' | 'after') => {
     const prepared = await deed.prepare()

@@ -42,3 +42,8 @@ export async function race(
   }
   return { result: `${total.rounds} races, ${total.answers} requests, ${total.good} successes`, misses }
 }
+
+/** @returns how often each is there, as in `97 × 400, 3 × 503` */
+export function tally(all: readonly string[]): string {
+  return [...Map.groupBy(all, (one) => one)].map(([one, of]) => `${of.length} × ${one}`).join(', ')
+}

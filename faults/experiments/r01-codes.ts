@@ -1,7 +1,7 @@
 import { basic, introspect, obtainCode, refresh } from '../../test/helpers/flow.ts'
 import { CALLBACK } from '../../test/helpers/server.ts'
 import type { Experiment } from '../experiment.ts'
-import { race } from '../race.ts'
+import { race, tally } from '../race.ts'
 
 const PARALLEL = 100
 
@@ -40,7 +40,7 @@ export const r01Codes: Experiment = {
       const refused = answers.filter(({ body }) => body.error === 'invalid_grant')
       if (good.length !== 1) misses.push(`${good.length} redemptions of one code answered 200`)
       if (good.length + refused.length !== PARALLEL) {
-        misses.push(`other answers: ${answers.map(({ status }) => status).filter((one) => one !== 200 && one !== 400)}`)
+        misses.push(`answers: ${tally(answers.map(({ status, body }) => `${status} ${body.error ?? ''}`))}`)
       }
       for (const { body } of good) {
         const [access, token] = [String(body.access_token), String(body.refresh_token)]

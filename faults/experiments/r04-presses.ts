@@ -3,7 +3,7 @@ import type { Cluster } from '../../test/helpers/cluster.ts'
 import { authorizeUrl, pkce } from '../../test/helpers/flow.ts'
 import { PASSWORD, THINGS } from '../../test/helpers/server.ts'
 import type { Experiment } from '../experiment.ts'
-import { race } from '../race.ts'
+import { race, tally } from '../race.ts'
 
 const PRESSES = 20
 const ADA = { email: 'ada@example.com', password: PASSWORD }
@@ -23,6 +23,8 @@ export const r04Presses: Experiment = {
     const { home, cast, ledger, database } = installation
     const count = async (query: string, values: unknown[] = []): Promise<number> =>
       (await database.pool().query(`select count(*)::int as n from ${query}`, values)).rows[0].n
+    // As noted by the triggers of the oracle: codes whose time is over leave the table meanwhile.
+    const codesMade = () => count(`faults.changes where what = 'code made'`)
     let turn = 0
     return race(bench, installation, 32, async (cluster, misses) => {
       const presses = turn++ % 2 === 0 ? pressSignIn : pressAllow
@@ -32,9 +34,9 @@ export const r04Presses: Experiment = {
     async function pressSignIn(cluster: Cluster, misses: string[]) {
       const browser = cluster.browser(0)
       const page = await browser.open(authorizeUrl(cluster, 'spa', pkce().challenge))
-      const before = [await count('sessions where account_id = $1', [cast.ada]), await count('authorization_codes')]
+      const before = [await count('sessions where account_id = $1', [cast.ada]), await codesMade()]
       const pages = await press(cluster, browser, page, 'sign-in', ADA)
-      const after = [await count('sessions where account_id = $1', [cast.ada]), await count('authorization_codes')]
+      const after = [await count('sessions where account_id = $1', [cast.ada]), await codesMade()]
       const made = after.map((n, index) => n - before[index]!)
       if (String(made) !== '1,1') misses.push(`a sign-in made ${made[0]} sessions and ${made[1]} codes`)
       return judge(pages, misses)
@@ -46,11 +48,11 @@ export const r04Presses: Experiment = {
       const browser = cluster.browser(0)
       const signIn = await browser.open(authorizeUrl(cluster, id, pkce().challenge, { scope: 'openid things:read' }))
       const page = await browser.press(signIn, 'sign-in', ADA)
-      const before = await count('authorization_codes')
+      const before = await codesMade()
       const pages = await press(cluster, browser, page, 'allow')
       const made = [
         await count('grants where client_id = $1', [id]),
-        (await count('authorization_codes')) - before,
+        (await codesMade()) - before,
         await count(`audit_entries where kind = 'consent.given' and subject = $1`, [id]),
       ]
       if (String(made) !== '1,1,1')
@@ -78,7 +80,7 @@ function judge(pages: readonly Page[], misses: string[]) {
   // The others are told that the page is too old, or, when they guess passwords so fast, to wait.
   const told = pages.filter(({ left, status }) => !left && (status === 400 || status === 429))
   if (done.length !== 1) misses.push(`${done.length} presses came to a code`)
-  if (done.length + told.length !== PRESSES)
-    misses.push(`other answers: ${pages.map(({ status, url }) => `${status} ${url.pathname}`)}`)
+  const others = pages.filter((page) => !done.includes(page) && !told.includes(page))
+  if (others.length > 0) misses.push(`other answers: ${tally(others.map(({ status }) => String(status)))}`)
   return { answers: pages, good: done.length }
 }

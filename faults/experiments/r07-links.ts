@@ -1,7 +1,7 @@
 import type { Page } from '../../test/helpers/browser.ts'
 import type { Cluster } from '../../test/helpers/cluster.ts'
 import type { Experiment } from '../experiment.ts'
-import { race } from '../race.ts'
+import { race, tally } from '../race.ts'
 
 const USES = 50
 const WORDS = 'three quiet herons on the weir'
@@ -68,6 +68,6 @@ function judge(pages: readonly Page[], misses: string[]) {
   const good = pages.filter(({ status }) => status === 200).length
   const told = pages.filter(({ status }) => status === 410 || status === 429).length
   if (good !== 1) misses.push(`${good} uses of one link succeeded`)
-  if (good + told !== USES) misses.push(`other answers: ${pages.map(({ status }) => status)}`)
+  if (good + told !== USES) misses.push(`answers: ${tally(pages.map(({ status }) => String(status)))}`)
   return { answers: pages, good }
 }
