@@ -1,30 +1,21 @@
 // Gives the commands what they need: the rooms, opened for one command and closed again, and the server.
 import cluster from 'node:cluster'
-import { emailKey, isEmail } from './accounts/email.ts'
-import { createApply } from './apply/execute.ts'
-import { readUserFields } from './apply/user-fields.ts'
 import { databaseFault } from './cli/database-fault.ts'
 import type { Output } from './cli/output.ts'
 import type { ProgramParts } from './cli/program.ts'
-import type { Rooms as CommandRooms, OneTimeLink } from './cli/rooms.ts'
-import type { StatusReport } from './cli/status.ts'
-import { secretForm } from './clients/client.ts'
-import { readClientFields, writeClientFields } from './clients/fields.ts'
+import { commandRooms } from './command-rooms.ts'
 import { type Config, readConfig } from './config.ts'
+import { describeStatus } from './describe-status.ts'
 import { type OpenDatabase, openDatabase } from './open-database.ts'
-import { createRevokeToken } from './provider/revoke-token.ts'
-import { readResourceFields, writeResourceFields } from './resources/fields.ts'
-import type { RingKeys } from './secrets/ring-keys.ts'
-import { engineParts } from './server/build.ts'
 import { createLogger } from './server/log.ts'
 import { startServer } from './server/start.ts'
 import { work } from './server/work.ts'
-import { nextStep } from './signing-keys/next-step.ts'
 import { cleanUpTry } from './tour/clean-up.ts'
 import { tryLogin } from './tour/login.ts'
 import { tryM2m } from './tour/m2m.ts'
 import { OperatorFault } from './vocabulary/fault.ts'
-import { buildRooms, type Rooms, tourParts, VERSION } from './wire.ts'
+import { buildRooms, type Rooms, VERSION } from './wire.ts'
+import { tourParts } from './wire-tour.ts'
 
 /**
  * @param env the environment; read when a command first needs it, so that `--help` works with a broken one
@@ -77,7 +68,7 @@ export function commandParts(
   return {
     version: VERSION,
     output,
-    withRooms: (command) => withOpen((_opened, rooms) => command(roomsForCommands(rooms))),
+    withRooms: (command) => withOpen((_opened, rooms) => command(commandRooms(rooms))),
     withRekey: (command) => withOpen((_opened, rooms) => command(rooms.rekey)),
     migrate: () => withOpen(async ({ migration }) => migration),
     status: () => withOpen(describeStatus),
@@ -93,92 +84,5 @@ export function commandParts(
       say('Stopping: requests under way are finished first.')
       await running.stop()
     },
-  }
-}
-
-function roomsForCommands(rooms: Rooms): CommandRooms {
-  const { config, accounts, clients, resources, unit } = rooms
-  const link = async (path: string, made: Promise<{ token: string; expiresAt: Date }>): Promise<OneTimeLink> => {
-    const { token, expiresAt } = await made
-    return { url: `${config.issuer}${path}?token=${token}`, expiresAt }
-  }
-  const makeSetPasswordLink = (id: string, actor: string) =>
-    link('/set-password', accounts.makeSetPasswordLink(id, actor))
-  return {
-    now: rooms.now,
-    clients,
-    resources,
-    accounts: {
-      ...accounts,
-      makeSetPasswordLink,
-      makeAdminLink: (actor) => link('/admin/setup', accounts.makeAdminLink(actor)),
-    },
-    signingKeys: commandKeys(rooms.signingKeys),
-    trust: {
-      ...rooms.withdraw,
-      token: createRevokeToken({ ...engineParts(rooms), unit }),
-      sessionsOf: rooms.sessions.sessions.listOf,
-      grantsOf: rooms.sessions.grants.listOf,
-    },
-    apply: createApply({
-      unit,
-      resources,
-      clients,
-      users: { ...accounts, makeSetPasswordLink },
-      readResource: readResourceFields,
-      readClient: readClientFields,
-      readUser: (document) => readUserFields({ isEmail }, document),
-      writeResource: writeResourceFields,
-      writeClient: writeClientFields,
-      secretForm,
-      emailKey,
-    }),
-  }
-}
-
-function commandKeys({ records, rotation, times }: Rooms['signingKeys']): CommandRooms['signingKeys'] {
-  return {
-    async list() {
-      const keys = await records()
-      return keys.map((key) => ({ ...key, next: nextStep(key, keys, times) }))
-    },
-    rotate: rotation.rotate,
-    retire: rotation.retire,
-  }
-}
-
-/** Which version of the keys makes new values, and which are kept. */
-function describeRing({ current, versions }: RingKeys): string {
-  const others = (is: (id: number) => boolean) =>
-    versions
-      .map(({ id }) => id)
-      .filter(is)
-      .join(', ')
-  const [older, ready] = [others((id) => id < current), others((id) => id > current)]
-  return [`version ${current}`, older && `older ones kept: ${older}`, ready && `not in use yet: ${ready}`]
-    .filter(Boolean)
-    .join('; ')
-}
-
-async function describeStatus({ place, embedded }: OpenDatabase, rooms: Rooms, config: Config): Promise<StatusReport> {
-  const running = await fetch(`${config.issuer}/readyz`, { signal: AbortSignal.timeout(2000) }).then(
-    (answer) => answer.ok,
-    () => false,
-  )
-  return {
-    version: VERSION,
-    issuer: config.issuer,
-    running,
-    database: embedded ? `embedded PostgreSQL in ${place}` : place,
-    data_folder: embedded ? config.dataDir : undefined,
-    clients: (await rooms.clients.list()).length,
-    resources: (await rooms.resources.list()).length,
-    users: (await rooms.accounts.list()).length,
-    key_ring: describeRing(rooms.ring.keys),
-    signing_keys: rooms.signingKeys
-      .held()
-      .filter(({ state }) => state === 'active')
-      .map(({ alg, kid }) => `${alg} ${kid}`),
-    administrator: await rooms.accounts.hasAdmin(),
   }
 }

@@ -4,17 +4,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { createAccounts } from './accounts/create.ts'
 import { createAudit } from './audit/append.ts'
-import { createHandler } from './authorizer/handler.ts'
-import type { ClientFields } from './clients/client.ts'
 import { createClientRegister } from './clients/register.ts'
 import { createClientSecretStore } from './clients/secret-store.ts'
 import { createSecretUse } from './clients/secret-use.ts'
-import { listSealedSecrets, openSecret, resealSecrets, verifySecret } from './clients/secrets.ts'
+import { resealSecrets } from './clients/secrets.ts'
 import { createClientStore } from './clients/store.ts'
 import type { Config } from './config.ts'
-import { cached } from './db/cached.ts'
-import type { Live, Topic } from './db/live.ts'
-import { createUnitOfWork, type Db, type UnitOfWork } from './db/unit-of-work.ts'
+import type { Live } from './db/live.ts'
+import { createUnitOfWork, type Db } from './db/unit-of-work.ts'
 import { createEndings } from './endings/end.ts'
 import { createWithdraw } from './endings/withdraw.ts'
 import { createCookieSigner } from './http/cookie-signer.ts'
@@ -37,26 +34,13 @@ import { createPushedRequests } from './tokens/pushed-requests.ts'
 import { createReplays } from './tokens/replay.ts'
 import { createRevoke } from './tokens/revoke.ts'
 import { LONGEST_ACCESS_TOKEN_SECONDS } from './vocabulary/access-token.ts'
-import type { RouteMap } from './vocabulary/route-map.ts'
+import { buildAtHand, telling } from './wire-at-hand.ts'
 import { buildRing, buildSigningKeys, KEY_TIMES } from './wire-keys.ts'
 
 /** Our own version, as package.json has it. */
 export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
 
 const now = () => new Date()
-
-/**
- * The authorizer that the local gateway asks: the very handler of the Lambda, with settings handed in.
- * @param log takes one line per decision
- */
-export function createAuthorizer(
-  config: Config,
-  audience: string,
-  routes: RouteMap,
-  log: Logger,
-): (event: unknown) => Promise<object> {
-  return createHandler({ issuer: config.issuer, audience, routes }, { log: (entry) => log.debug(entry, 'authorizer') })
-}
 
 /** Every room, over one database. */
 export type Rooms = Awaited<ReturnType<typeof buildRooms>>
@@ -120,7 +104,6 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
     endKey: (kid) => endings.endNamed('key', kid, 'key-compromised'),
     listResources: resourceStore.list,
   })
-  const secretsAtHand = cachedFor({ unit, live }, 'clients', secrets.store.list)
 
   const rekey = createRekey({
     unit,
@@ -177,20 +160,11 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
       list: resourceStore.list,
     },
     /** for the hot path: from memory where it can be, a second old at most */
-    atHand: {
-      findClient: cachedFor({ unit, live }, 'clients', clientStore.find),
-      sealedSecrets: {
-        list: (id: string) => listSealedSecrets({ store: { list: secretsAtHand }, now }, id),
-        open: (id: string, sealed: Buffer) => openSecret(secrets, id, sealed),
-        noteUse: secretUse.note,
-      },
-      async verifySecret(id: string, presented: string): Promise<boolean> {
-        const used = await verifySecret({ ...secrets, store: { list: secretsAtHand } }, id, presented)
-        if (used !== undefined) secretUse.note(used)
-        return used !== undefined
-      },
-      findResource: cachedFor({ unit, live }, 'resources', resourceStore.find),
-    },
+    atHand: buildAtHand({
+      ...{ unit, live, now, secrets, secretUse },
+      findClient: clientStore.find,
+      findResource: resourceStore.find,
+    }),
     accounts,
     withdraw,
     signingKeys,
@@ -214,59 +188,6 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
       replays: createReplays({ unit }),
       revoke,
       endings,
-    },
-  }
-}
-
-interface LiveParts {
-  readonly unit: UnitOfWork
-  readonly live?: Live
-}
-
-function cachedFor<Value>({ unit, live }: LiveParts, topic: Topic, load: (key: string) => Promise<Value>) {
-  return cached({ version: () => live?.version(topic), writing: unit.writing }, load)
-}
-
-/** @returns the acts of a register; after the commit of each, what this process keeps of the topic is old */
-function telling<Acts extends object>({ unit, live }: LiveParts, topic: Topic, acts: Acts): Acts {
-  if (!live) return acts
-  const tell =
-    (act: (...given: unknown[]) => Promise<unknown>) =>
-    async (...given: unknown[]) => {
-      const outcome = await act(...given)
-      unit.onCommit(() => live.touch(topic))
-      return outcome
-    }
-  return Object.fromEntries(Object.entries(acts).map(([name, act]) => [name, tell(act)])) as Acts
-}
-
-/** What the tour may do: make things whose names begin with `try-`, and remove them again. */
-export function tourParts({ config, clients, accounts, now }: Rooms) {
-  const actor = 'operator'
-  return {
-    issuer: config.issuer,
-    gateway: `http://localhost:${config.gatewayPort}`,
-    now,
-    async addClient(fields: ClientFields): Promise<{ secret?: string }> {
-      const added = await clients.add(fields, actor)
-      if (!added.ok) throw new Error(`client ${fields.id} is there already`)
-      return { secret: added.secret }
-    },
-    removeClient: (id: string) => clients.remove(id, actor),
-    listClients: clients.list,
-    async addUser({ password, ...person }: { email: string; name: string; password: string }): Promise<{ id: string }> {
-      const account = await accounts.add(person, actor)
-      if (!account) throw new Error(`${person.email} is there already`)
-      const fault = await accounts.setPassword(account.id, password, actor)
-      if (fault) throw new Error(`the password of ${person.email} is refused: ${fault}`)
-      return { id: account.id }
-    },
-    async removeUser(email: string): Promise<void> {
-      const account = await accounts.findByEmail(email)
-      if (account) await accounts.remove(account.id, actor)
-    },
-    async listUsers(prefix: string): Promise<readonly { email: string }[]> {
-      return (await accounts.list()).filter(({ email }) => email.startsWith(prefix))
     },
   }
 }

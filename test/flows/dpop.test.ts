@@ -2,7 +2,7 @@
 import { decodeJwt, exportJWK, generateKeyPair, generateSecret, type JWTPayload } from 'jose'
 import { pino } from 'pino'
 import { routeMapOf } from '../../src/vocabulary/route-map.ts'
-import { createAuthorizer } from '../../src/wire.ts'
+import { createAuthorizer } from '../../src/wire-tour.ts'
 import { createBrowser } from '../helpers/browser.ts'
 import { holdClock, passSeconds, releaseClock } from '../helpers/clock.ts'
 import { authorizeUrl, basic, introspect, obtainCode, passPages, pkce, type TokenAnswer } from '../helpers/flow.ts'

@@ -1,7 +1,7 @@
 // What a start removes: leftovers of tours, and nothing that an operator made.
 import { cleanUpTry } from '../../src/tour/clean-up.ts'
 import { tryEmail, tryName } from '../../src/tour/parts.ts'
-import { tourParts } from '../../src/wire.ts'
+import { tourParts } from '../../src/wire-tour.ts'
 import { startTestServer, type TestServer } from '../helpers/server.ts'
 
 let server: TestServer
