@@ -170,7 +170,7 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
     signingKeys,
     throttle: createThrottle({
       db,
-      hash: (value) => ring.handles('throttle', value)[0],
+      hash: (value) => ring.newHash('throttle', value).subarray(0, 16),
       raised: config.profile === 'test',
       refused: (what) => log.warn({ request: currentRequestId(), ...what }, 'throttled'),
     }),

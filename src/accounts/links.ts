@@ -74,7 +74,7 @@ export function createLinks({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRi
       const turn =
         purpose === 'admin-setup'
           ? sql<boolean>`pg_try_advisory_xact_lock(${SETUP_LOCK})`
-          : myTurn(ring.hashes('account-link', token).get(ring.version)!)
+          : myTurn(ring.newHash('account-link', token))
       return inTurn(async () => {
         const { rows } = await sql<{ mine: boolean }>`select ${turn} as mine`.execute(db)
         if (rows[0]!.mine) return true
@@ -86,7 +86,7 @@ export function createLinks({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRi
       const token = randomBytes(32).toString('base64url')
       const expiresAt = new Date(now().getTime() + LIFETIME_SECONDS[purpose] * 1000)
       const row = {
-        token_hash: ring.hashes('account-link', token).get(ring.version)!,
+        token_hash: ring.newHash('account-link', token),
         purpose,
         account_id: accountId ?? null,
         expires_at: expiresAt,

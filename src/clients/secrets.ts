@@ -6,10 +6,11 @@ import { type ClientFields, secretForm } from './client.ts'
 import type { ClientSecretRow, ClientSecretStore, VersionedHash } from './secret-store.ts'
 
 const SECRET_BYTES = 32
+const PURPOSE = 'client-secret'
 
 export interface SecretParts {
   readonly store: ClientSecretStore
-  readonly ring: Pick<KeyRing, 'version' | 'hashes' | 'missed' | 'seal' | 'open' | 'reseal'>
+  readonly ring: Pick<KeyRing, 'version' | 'newHash' | 'hashes' | 'missed' | 'seal' | 'open' | 'reseal'>
   readonly now: () => Date
   /** hears of a secret that was used and is still hashed under an older version of the ring */
   readonly onOldHash?: (id: string, newest: VersionedHash) => void
@@ -37,7 +38,7 @@ export async function addSecret(
   const row = {
     ...(secretForm(client) === 'sealed'
       ? { sealed: ring.seal(sealPurpose(client.id), Buffer.from(secret)) }
-      : { hash: hashSecret(ring, client.id, secret).get(ring.version)!, hashVersion: ring.version }),
+      : newestHash(ring, client.id, secret)),
     createdAt,
     ...(name !== undefined && { name }),
     ...(lifetime !== undefined && { expiresAt: new Date(createdAt.getTime() + lifetime * 1000) }),
@@ -60,8 +61,7 @@ export async function verifySecret(
   clientId: string,
   presented: string,
 ): Promise<string | undefined> {
-  const hashes = hashSecret(ring, clientId, presented)
-  const newest = { hash: hashes.get(ring.version)!, hashVersion: ring.version }
+  const hashes = ring.hashes(PURPOSE, ofClient(clientId, presented))
   const at = now()
   let found: string | undefined
   for (const row of await store.list(clientId)) {
@@ -70,7 +70,7 @@ export async function verifySecret(
     if (!hash) ring.missed()
     if (!hash || !sameHash(row.hash, hash) || !isLive(row, at)) continue
     found = row.id
-    if (row.hashVersion! < newest.hashVersion) onOldHash?.(row.id, newest)
+    if (row.hashVersion! < ring.version) onOldHash?.(row.id, newestHash(ring, clientId, presented))
   }
   return found
 }
@@ -105,10 +105,14 @@ export function resealSecrets({ store, ring }: Pick<SecretParts, 'store' | 'ring
 }
 
 function sealPurpose(clientId: string): string {
-  return `client-secret\0${clientId}`
+  return `${PURPOSE}\0${clientId}`
 }
 
 // The client's id is part of what is hashed: a row moved to another client opens nothing.
-function hashSecret(ring: Pick<KeyRing, 'hashes'>, clientId: string, secret: string): ReadonlyMap<number, Buffer> {
-  return ring.hashes('client-secret', `${clientId}\0${secret}`)
+function ofClient(clientId: string, secret: string): string {
+  return `${clientId}\0${secret}`
+}
+
+function newestHash(ring: Pick<KeyRing, 'version' | 'newHash'>, clientId: string, secret: string): VersionedHash {
+  return { hash: ring.newHash(PURPOSE, ofClient(clientId, secret)), hashVersion: ring.version }
 }

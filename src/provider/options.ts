@@ -75,7 +75,7 @@ export function engineOptions(parts: ProviderParts): Configuration {
       dPoP: {
         enabled: true,
         // The same on every node, or a proof would be good at one of them only.
-        nonceSecret: parts.ring.hashes('dpop-nonce', '').get(parts.ring.version),
+        nonceSecret: parts.ring.newHash('dpop-nonce', ''),
         requireNonce: (ctx) => ctx.oidc.client !== undefined && factsOf(ctx.oidc.client).dpop === 'nonce',
       },
       clientCredentials: { enabled: true },

@@ -24,6 +24,8 @@ export interface KeyRing {
   keyedHash(purpose: string, value: string): Buffer
   /** The first 16 bytes of `keyedHash`: enough for a row key, 128 bits that nobody without the ring can aim at. */
   handle(purpose: string, value: string): Buffer
+  /** @returns the 32 bytes under the version of new values, for a value that cannot carry it */
+  newHash(purpose: string, value: string): Buffer
   /** @returns the hash under every version by its number, that of new values first */
   hashes(purpose: string, value: string): ReadonlyMap<number, Buffer>
   /** @returns the first 16 bytes of each of `hashes` */
@@ -62,6 +64,7 @@ export function createKeyRing(keys: RingKeys): HeldRing {
   /** that of new values first, then from the newest to the oldest */
   let versions = inOrder(keys)
   let check = () => {}
+  const newest = () => versions[0]!
 
   const hash = ({ pepper }: Version, purpose: string, value: string) =>
     createHmac('sha256', pepper).update(`${purpose}\0`).update(value).digest()
@@ -98,16 +101,17 @@ export function createKeyRing(keys: RingKeys): HeldRing {
     knows: (value) => versions.some(({ id }) => id === ringVersionOf(value)),
     keyedHash,
     handle: (purpose, value) => keyedHash(purpose, value).subarray(0, 16),
+    newHash: (purpose, value) => hash(newest(), purpose, value),
     hashes,
     handles(purpose, value) {
       const [first, ...others] = [...hashes(purpose, value).values()].map((one) => one.subarray(0, 16))
       return [first!, ...others]
     },
-    seal: (purpose, plain) => encrypt(versions[0]!.atRest, purpose, plain),
+    seal: (purpose, plain) => encrypt(newest().atRest, purpose, plain),
     open: (purpose, sealed) => open(purpose, sealed).plain,
     reseal(purpose, sealed) {
       const { plain, version } = open(purpose, sealed)
-      return version === held.current ? undefined : encrypt(versions[0]!.atRest, purpose, plain)
+      return version === held.current ? undefined : encrypt(newest().atRest, purpose, plain)
     },
     cookieKeys: () => versions.map(({ cookie }) => cookie),
     missed: () => check(),

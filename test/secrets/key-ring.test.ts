@@ -68,6 +68,8 @@ describe('a ring of several versions', () => {
   it('what carries none is looked for under every version, that of new values first', () => {
     expect([...both.hashes('x', 'y').keys()]).toEqual([1, 2])
     expect([...two.hashes('x', 'y').keys()]).toEqual([2, 1])
+    expect(two.newHash('x', 'y')).toEqual(both.hashes('x', 'y').get(2))
+    expect(both.newHash('x', 'y')).toEqual(both.hashes('x', 'y').get(1))
     expect(two.handles('x', 'y')).toEqual([...both.handles('x', 'y')].reverse())
     expect(one.handles('x', 'y')).toEqual([both.handles('x', 'y')[0]])
   })
