@@ -1,4 +1,4 @@
-// Who gets a refresh token, what it may still ask for, and what ends with a sign-out (DESIGN: who gets one).
+// Who gets a refresh token, what it may still ask for, and what ends with a sign-out.
 
 import { load } from 'cheerio'
 import { decodeJwt } from 'jose'

@@ -1,4 +1,4 @@
-// Somebody tries passwords without end; the person signs in all the same, in a browser that is known (SECURITY S-162, I-21).
+// Somebody tries passwords without end; the person signs in all the same, in a browser that is known (S-162).
 import { LIMITS } from '../../src/throttle/limits.ts'
 import { type Browser, createBrowser } from '../helpers/browser.ts'
 import { PASSWORD, type TestServer } from '../helpers/server.ts'
