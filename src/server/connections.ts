@@ -3,6 +3,7 @@
 import type { Server, ServerResponse } from 'node:http'
 import { Server as NetServer, type Socket } from 'node:net'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
+import { createTakeIn } from './take-in.ts'
 
 /** Milliseconds between two looks. */
 const POLL = 10
@@ -30,11 +31,10 @@ interface State {
 export function trackConnections({ clock }: { clock: () => number }, server: Server): Connections {
   const open = new Map<Socket, State>()
   const answering = new Set<ServerResponse>()
+  const takeIn = createTakeIn({ clock }, server)
   let shedding = false
-  let taken = 0
 
   server.on('connection', (socket: Socket) => {
-    taken += 1
     open.set(socket, { pending: 0, readBefore: 0 })
     socket.once('close', () => open.delete(socket))
   })
@@ -56,15 +56,6 @@ export function trackConnections({ clock }: { clock: () => number }, server: Ser
       else incoming.once('close', done)
     })
   })
-
-  /** Takes in what the kernel has accepted for us already: one connection comes with each turn, and what is left is thrown away. */
-  async function takeIn(until: number): Promise<void> {
-    for (let before = -1; before !== taken && clock() < until; ) {
-      before = taken
-      await turn()
-      await turn()
-    }
-  }
 
   function shed(): void {
     shedding = true

@@ -1,9 +1,13 @@
 // What the process that was started and its workers say to each other.
 import type { Connection } from '../db/connect.ts'
 
-/** From the process that was started to a worker, in this order; `shed` may be left out. */
+/**
+ * From the process that was started to a worker, in this order; `shed` may be left out, and `take` comes any number of times before
+ * `stop`, with a connection.
+ */
 export type Order =
   | { readonly order: 'serve'; readonly connection: Connection; readonly place: string; readonly demo: boolean }
+  | { readonly order: 'take' }
   | { readonly order: 'turn red' }
   | { readonly order: 'shed' }
   | { readonly order: 'stop' }

@@ -1,4 +1,5 @@
 // One process that serves: its rooms, its engine, its port, and what it does beside answering requests.
+import type { RequestListener } from 'node:http'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { connect } from '../db/connect.ts'
@@ -15,7 +16,7 @@ import { describeLanding } from './announce.ts'
 import type { BoundsParts } from './bounds.ts'
 import { buildServer } from './build.ts'
 import type { HealthParts } from './health.ts'
-import { listen } from './listen.ts'
+import type { Listening } from './listen.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 
 /** Milliseconds between two lines about addresses with too many connections. */
@@ -30,6 +31,8 @@ export interface ServeParts {
   readonly keyTimes?: KeyTimes
   /** hears of each question whether this node is ready. @param from the address of the connection */
   readonly asked: HealthParts['asked']
+  /** opens the port, or whatever else brings requests @throws OperatorFault when it cannot be opened */
+  readonly open: (handler: RequestListener, limits: BoundsParts) => Promise<Listening>
   /** Called before the port is opened. */
   readonly prepare?: (rooms: Rooms) => Promise<void>
 }
@@ -48,7 +51,16 @@ export interface Serving {
  * Serves.
  * @throws OperatorFault when the port cannot be opened, or GATEHOUSE_SECRET does not open the key ring; nothing is left running
  */
-export async function serve({ config, database, log, demo, keyTimes, asked, prepare }: ServeParts): Promise<Serving> {
+export async function serve({
+  config,
+  database,
+  log,
+  demo,
+  keyTimes,
+  asked,
+  open,
+  prepare,
+}: ServeParts): Promise<Serving> {
   const stops: (() => Promise<void>)[] = []
   const stop = async () => {
     for (let next = stops.pop(); next; next = stops.pop()) await next()
@@ -73,14 +85,14 @@ export async function serve({ config, database, log, demo, keyTimes, asked, prep
     const ready = async () => {
       if (red || (await pendingMigrations(database.probe)).length > 0) return false
       await rooms.refreshRing()
-      return true
+      return !red // which it may have turned meanwhile
     }
     const landing = { describe: () => describeLanding({ config, rooms, demo, version: VERSION }) }
     const { app } = buildServer({ rooms, log, health: { ready, asked }, landing, metrics })
     await prepare?.(rooms)
     stops.push(startOwnSweeper(database, rooms, log, metrics).stop)
     stops.push(rooms.clients.secretUse.start((error) => reportUses(log, error)).stop)
-    const listening = await listen(app.callback(), config.port, config.hosts, connectionLimits(config, log))
+    const listening = await open(app.callback(), connectionLimits(config, log))
     // After the start, which must not wait for the keys that stand by.
     const { rotation, times } = rooms.signingKeys
     const schedule = startSchedule({ rotation, look: times.look }, (outcome) => reportKeys(log, outcome))

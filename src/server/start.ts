@@ -12,8 +12,9 @@ import { seedDemo } from '../tour/seed.ts'
 import { buildRooms, type Rooms, VERSION } from '../wire.ts'
 import { createAuthorizer, tourParts } from '../wire-tour.ts'
 import { announce } from './announce.ts'
+import { listen } from './listen.ts'
 import { createLogger } from './log.ts'
-import { serve } from './serve.ts'
+import { type ServeParts, serve } from './serve.ts'
 import { turnAway } from './turn-away.ts'
 import { createWatchers } from './watchers.ts'
 import { startWorkers } from './workers.ts'
@@ -79,7 +80,8 @@ async function serveAlone({ options: { config, keyTimes }, database, log, demo }
   const watchers = createWatchers({ clock: () => performance.now() })
   // Before the first request: whoever finds the server ready finds the demo, too.
   const prepare = async (rooms: Rooms) => (demo ? prepareDemo(config, rooms) : undefined)
-  const serving = await serve({ config, database, log, demo, keyTimes, asked: watchers.asked, prepare })
+  const open: ServeParts['open'] = (handler, limits) => listen(handler, config.port, config.hosts, limits)
+  const serving = await serve({ config, database, log, demo, keyTimes, asked: watchers.asked, open, prepare })
   const end = async () => {
     await turnAway(watchers, serving)
     await serving.stop()
@@ -93,7 +95,8 @@ async function serveTogether({ options: { config }, database, log, demo }: Servi
   if (demo) await prepareDemo(config, rooms)
   const { connection, place } = database
   const first = { order: 'serve', connection, place, demo } as const
-  const workers = await startWorkers({ count: config.workers, first, log, clock: () => performance.now() })
+  const { workers: count, port, hosts } = config
+  const workers = await startWorkers({ count, port, hosts, first, log, clock: () => performance.now() })
   return { rooms, end: workers.stop }
 }
 

@@ -6,8 +6,8 @@ const ENOUGH = 3
 // Milliseconds.
 const REMEMBERED = 30_000
 const LONGEST = 15_000
-const SHORTEST_PATIENCE = 1000
-const PATIENCE_WITH_ONE = 3000
+/** Who asks often is not gone because this machine is too busy to hear it. */
+const SHORTEST_PATIENCE = 3000
 
 /** Most watchers that are told apart: what one pretends to be costs nothing. */
 const MOST = 100
@@ -39,8 +39,7 @@ export function createWatchers({ clock }: { clock: () => number }): Watchers {
 
   function isWatching({ last, gap, reds }: Watcher, since: number, now: number): boolean {
     if (reds >= ENOUGH || since - last > REMEMBERED) return false
-    const patience = gap === undefined ? PATIENCE_WITH_ONE : Math.max(SHORTEST_PATIENCE, gap * 2.5)
-    return now - Math.max(last, since) < patience
+    return now - Math.max(last, since) < Math.max(SHORTEST_PATIENCE, (gap ?? 0) * 2.5)
   }
 
   return {

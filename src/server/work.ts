@@ -1,18 +1,21 @@
 // The life of a worker: one of several processes that serve the same port. It does as the process that started it says, and ends
 // with it; signals are not for it, because a terminal sends them to all.
+import type { Socket } from 'node:net'
 import type { Config } from '../config.ts'
 import { joinDatabase } from '../open-database.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import { createLogger } from './log.ts'
 import type { Order, Report } from './orders.ts'
 import { type Serving, serve } from './serve.ts'
+import { createTakeOver, type TakeOver } from './take-over.ts'
 
 /**
  * Serves until it is told to stop. A fault that the operator can mend is reported, and ends the process: who started it says so.
  * @throws whatever else keeps it from serving
  */
 export async function work(config: Config): Promise<void> {
-  const orders = receive()
+  const takeOver = createTakeOver()
+  const orders = receive(takeOver)
   const { connection, place, demo } = await orders.serve
   const log = createLogger(config.logLevel)
   const database = joinDatabase(config, {
@@ -21,7 +24,9 @@ export async function work(config: Config): Promise<void> {
     onLost: (error) => log.warn({ err: error }, 'database connection lost'),
   })
   try {
-    const serving = await serve({ config, database, log, demo, asked: (from) => void tell({ report: 'asked', from }) })
+    const { open } = takeOver
+    const asked = (from: string) => void tell({ report: 'asked', from })
+    const serving = await serve({ config, database, log, demo, asked, open })
     orders.obey(serving)
     await tell({ report: 'ready' })
     await orders.stop
@@ -41,12 +46,13 @@ function tell(report: Report): Promise<void> {
   return new Promise((resolve) => process.send!(report, undefined, undefined, () => resolve()))
 }
 
-function receive() {
+function receive({ take }: TakeOver) {
   const serveOrder = Promise.withResolvers<Extract<Order, { order: 'serve' }>>()
   const stopOrder = Promise.withResolvers<void>()
   const heard = new Set<Order['order']>()
   let serving: Serving | undefined
-  process.on('message', (order: Order) => {
+  process.on('message', (order: Order, socket?: Socket) => {
+    if (order.order === 'take') return take(socket)
     heard.add(order.order)
     if (order.order === 'serve') serveOrder.resolve(order)
     if (order.order === 'turn red') serving?.turnRed()

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 import { OperatorFault } from '../vocabulary/fault.ts'
+import { createDealer } from './deal.ts'
 import type { Order, Report } from './orders.ts'
 import { turnAway } from './turn-away.ts'
 import { createWatchers } from './watchers.ts'
@@ -18,6 +19,9 @@ const STOPS_WITHIN = 15_000
 
 export interface WorkersParts {
   readonly count: number
+  readonly port: number
+  /** addresses to listen on */
+  readonly hosts: readonly string[]
   /** what each worker is told first */
   readonly first: Extract<Order, { order: 'serve' }>
   readonly log: Logger
@@ -33,15 +37,16 @@ export interface Workers {
 /**
  * Starts the workers.
  * @returns when all of them serve
- * @throws OperatorFault when the first start of one fails; the others are stopped again
+ * @throws OperatorFault when the first start of one fails, or the port cannot be opened; the others are stopped again
  */
-export async function startWorkers({ count, first, log, clock }: WorkersParts): Promise<Workers> {
+export async function startWorkers({ count, port, hosts, first, log, clock }: WorkersParts): Promise<Workers> {
   cluster.setupPrimary({
     exec: fileURLToPath(new URL('../main.ts', import.meta.url)),
     execArgv: ['--disable-warning=ExperimentalWarning'],
     args: ['start'],
   })
   const watchers = createWatchers({ clock })
+  const dealer = createDealer({ clock })
   const alive = new Set<Worker>()
   const over = new AbortController()
   const told: Order[] = [first]
@@ -58,7 +63,10 @@ export async function startWorkers({ count, first, log, clock }: WorkersParts): 
     alive.add(worker)
     let fault: OperatorFault | undefined
     worker.on('message', (report: Report) => {
-      if (report.report === 'ready') onReady()
+      if (report.report === 'ready') {
+        dealer.add(worker)
+        onReady()
+      }
       if (report.report === 'asked') watchers.asked(report.from)
       if (report.report === 'fault') fault = new OperatorFault(report.message, report.advice)
     })
@@ -68,6 +76,7 @@ export async function startWorkers({ count, first, log, clock }: WorkersParts): 
       worker.once('exit', (code: number | null, signal: string | null) => resolve([code, signal])),
     )
     alive.delete(worker)
+    dealer.remove(worker)
     return { lasted: clock() - begun, fault, how: { pid: worker.process.pid, code, signal } }
   }
 
@@ -95,6 +104,7 @@ export async function startWorkers({ count, first, log, clock }: WorkersParts): 
   )
   async function stop(): Promise<void> {
     over.abort()
+    await dealer.close()
     tellAll({ order: 'stop' })
     const late = setTimeout(() => {
       for (const worker of alive) worker.process.kill('SIGKILL')
@@ -104,6 +114,7 @@ export async function startWorkers({ count, first, log, clock }: WorkersParts): 
   }
   try {
     await Promise.all(starts)
+    await dealer.open(port, hosts)
   } catch (error) {
     await stop()
     throw error

@@ -109,6 +109,25 @@ it('SIGTERM to all of them, as a terminal or a service manager sends it, under l
   expect(new Set(statuses)).toEqual(new Set([200]))
 })
 
+it('SIGTERM while nobody watches: whoever has come is answered, whoever comes later finds nobody', async () => {
+  const node = await start(2)
+  for (let n = 0; n < 4; n += 1) await token(node)
+  const exited = once(node.child, 'exit')
+  const asked = Array.from({ length: 100 }, async (_, index) => {
+    await sleep(index * 2)
+    return token(node).then(
+      ({ status }) => status,
+      (error: NodeJS.ErrnoException) => error.code ?? error.message,
+    )
+  })
+  await sleep(100)
+  node.child.kill('SIGTERM')
+  const ends = await Promise.all(asked)
+  expect(await exited).toEqual([0, null])
+  expect(ends.filter((end) => end !== 200 && end !== 'ECONNREFUSED')).toEqual([])
+  expect(ends.filter((end) => end === 200).length).toBeGreaterThan(10)
+})
+
 it('kill -9 of the process that was started ends its workers', async () => {
   const node = await start(2)
   const workers = childrenOf(node.child.pid!)

@@ -56,6 +56,18 @@ it('no request on a kept connection is lost while it closes', async () => {
   }
 })
 
+it('connections that wait behind a busy loop when it closes are all answered', async () => {
+  const port = await freePort()
+  const listening = await listen((_request, answer) => void answer.end('done'), port, ['127.0.0.1'], LIMITS)
+  // The kernel accepts them for us; this process has no time to.
+  const asked = Array.from({ length: 50 }, () => ask(port, keeping()))
+  const busyUntil = performance.now() + 50
+  while (performance.now() < busyUntil);
+  await Promise.all([listening.close(), ...asked])
+  const answers = await Promise.all(asked)
+  expect(answers.filter((answer) => typeof answer === 'string' || answer.statusCode !== 200)).toEqual([])
+})
+
 it('a request under way is finished and its connection ended; what is idle, silent or half said keeps nobody waiting', async () => {
   const port = await freePort()
   const listening = await listen(

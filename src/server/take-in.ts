@@ -1,0 +1,28 @@
+// Before a port closes: what the kernel has accepted for us already must be taken in, because closing resets it.
+import type { Server } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
+
+/** Milliseconds. Whoever comes during the last turn is lost, so it must be one in which nothing else was done. */
+const QUIET = 0.2
+
+/**
+ * @param clock milliseconds of a clock that only goes forward
+ * @param server before it listens
+ * @returns waits for a moment in which nobody comes, until `until` at most: one connection comes with each turn of the loop. The
+ *   port must be closed right after it, by whoever called, without waiting for anything
+ */
+export function createTakeIn({ clock }: { clock: () => number }, server: Server): (until: number) => Promise<void> {
+  let taken = 0
+  server.on('connection', () => {
+    taken += 1
+  })
+  return async (until) => {
+    await turn() // may come without a look at the port
+    for (;;) {
+      const [before, since] = [taken, clock()]
+      await turn()
+      const now = clock()
+      if ((before === taken && now - since < QUIET) || now >= until) return
+    }
+  }
+}
