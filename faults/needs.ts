@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 
 const NEEDS = {
-  haproxy: { isMet: () => onPath('haproxy'), how: 'apt-get install haproxy' },
+  haproxy: { isMet: () => findProgram('haproxy') !== undefined, how: 'apt-get install haproxy' },
+  nginx: { isMet: () => findProgram('nginx') !== undefined, how: 'apt-get install nginx' },
+  openssl: { isMet: () => findProgram('openssl') !== undefined, how: 'apt-get install openssl' },
   faketime: { isMet: () => libfaketime() !== undefined, how: 'apt-get install faketime' },
   mount: { isMet: canMount, how: 'run it as root, where file systems may be mounted' },
   root: { isMet: () => process.getuid?.() === 0, how: 'run it as root' },
@@ -36,13 +38,17 @@ function canMount(): boolean {
   return mounted
 }
 
-function onPath(name: string): boolean {
-  return `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/usr/local/sbin`.split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, name), constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
+/** @returns the path of a program, also where only root looks for it */
+export function findProgram(name: string): string | undefined {
+  const folders = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/usr/local/sbin`.split(delimiter)
+  return folders
+    .map((folder) => join(folder, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK)
+        return true
+      } catch {
+        return false
+      }
+    })
 }

@@ -68,7 +68,8 @@ it('a block is run, shown, saved, or known not to be for this machine', () => {
     "sql: create role gatehouse_owner login password '…';",
     'sh: cp .env.example .env && chmod 600 .env    # then fill it in',
     'nginx: server {',
-    'text: backend gatehouse',
+    'haproxy: defaults',
+    'nginx: upstream gatehouse {',
     'sh: pg_dump --format=custom --file=gatehouse.dump "$GATEHOUSE_MIGRATE_URL"',
     'sh: cp .env.example .env                       # fill in GATEHOUSE_SECRET and POSTGRES_PASSWORD',
   ])

@@ -85,7 +85,10 @@ export async function startCluster({
         }),
       ),
     browser: (node, jar) =>
-      createBrowser(issuer, { jar, send: (url, init) => sendTo(nodes[node % nodes.length]!.port, String(url), init) }),
+      createBrowser(issuer, {
+        jar,
+        send: fetchBy((path, shot) => send(nodes[node % nodes.length]!.port, path, shot)),
+      }),
     async restart(node) {
       gone.push(nodes[node]!)
       nodes[node] = await start(ports[node]!)
@@ -112,14 +115,16 @@ export async function startCluster({
   return cluster
 }
 
-/** What a browser sends, to a port of this machine instead of the address. */
-async function sendTo(port: number, address: string, init: RequestInit = {}): Promise<Response> {
-  const url = new URL(address)
-  const form = init.body instanceof URLSearchParams ? Object.fromEntries(init.body) : undefined
-  const headers = { ...Object.fromEntries(new Headers(init.headers)), host: url.host }
-  const answer = await send(port, `${url.pathname}${url.search}`, { form, headers })
-  const given = Object.entries(answer.headers).flatMap(([name, value]) =>
-    [value ?? []].flat().map((one): [string, string] => [name, one]),
-  )
-  return new Response(answer.text || null, { status: answer.status, headers: given })
+/** @returns what a browser sends its requests with, when they go elsewhere than to their address; the Host header is that of the address */
+export function fetchBy(send: (path: string, shot: Omit<Shot, 'path'>) => Promise<RawAnswer>): typeof fetch {
+  return async (address, init = {}) => {
+    const url = new URL(String(address))
+    const form = init.body instanceof URLSearchParams ? Object.fromEntries(init.body) : undefined
+    const headers = { ...Object.fromEntries(new Headers(init.headers)), host: url.host }
+    const answer = await send(`${url.pathname}${url.search}`, { form, headers })
+    const given = Object.entries(answer.headers).flatMap(([name, value]) =>
+      [value ?? []].flat().map((one): [string, string] => [name, one]),
+    )
+    return new Response(answer.text || null, { status: answer.status, headers: given })
+  }
 }

@@ -2,10 +2,11 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
+import { Agent as SecureAgent, request as secureRequest } from 'node:https'
 import { join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '../..')
-const READY_WITHIN = 20_000
+const READY_WITHIN = 40_000
 
 export interface ServerProcess {
   readonly port: number
@@ -85,8 +86,14 @@ export interface RawAnswer {
 
 // More connections than a browser would open: a race needs its requests to leave together.
 const agent = new Agent({ keepAlive: true, maxSockets: 120 })
+const secureAgent = new SecureAgent({ keepAlive: true, maxSockets: 120 })
 
-/** Sends a request to a port of this machine, under whatever Host header. */
+/**
+ * Sends a request to a port of this machine, under whatever Host header.
+ * @param options `secure` asks over TLS for that name, and trusts that certificate; `agent` is another one than the tests', which
+ *   keeps connections
+ * @throws also when an answer is cut short
+ */
 export function send(
   port: number,
   path: string,
@@ -94,17 +101,26 @@ export function send(
     method = 'GET',
     form,
     headers = {},
-  }: { method?: string; form?: Record<string, string>; headers?: Record<string, string> } = {},
+    secure,
+    agent: own,
+  }: {
+    method?: string
+    form?: Record<string, string>
+    headers?: Record<string, string>
+    secure?: { servername: string; ca: string }
+    agent?: Agent
+  } = {},
 ): Promise<RawAnswer> {
   const body = form && new URLSearchParams(form).toString()
   return new Promise((resolve, reject) => {
-    const outgoing = request(
+    const outgoing = (secure ? secureRequest : request)(
       {
+        ...secure,
         host: '127.0.0.1',
         port,
         path,
         method: form ? 'POST' : method,
-        agent,
+        agent: own ?? (secure ? secureAgent : agent),
         headers: {
           ...(body && {
             'content-type': 'application/x-www-form-urlencoded',
@@ -119,6 +135,7 @@ export function send(
         answer.on('data', (chunk) => {
           text += chunk
         })
+        answer.on('error', reject)
         answer.on('end', () =>
           resolve({ status: answer.statusCode!, headers: answer.headers, text, body: parse(text) }),
         )
