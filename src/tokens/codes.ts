@@ -1,5 +1,5 @@
 // Authorization codes: single use is a compare-and-set on their row (RFC 6749 section 4.1.2, OAuth 2.1 section 4.1.3).
-import { inTurn, myTurn } from '../db/in-turn.ts'
+import { consumeOnce } from '../db/consume-once.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 import { parseOpaque } from '../vocabulary/opaque.ts'
@@ -48,26 +48,7 @@ export function createCodes({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRi
       return row && { payload: row.payload as Record<string, unknown>, consumed: row.consumed_at !== null }
     },
 
-    async consume(code) {
-      const db = await unit.write()
-      const id = key(code)
-      return inTurn(async () => {
-        const result = await db
-          .updateTable('authorization_codes')
-          .set({ consumed_at: now() })
-          .where('id_hash', '=', id)
-          .where('consumed_at', 'is', null)
-          .where(myTurn(id))
-          .executeTakeFirst()
-        if (result.numUpdatedRows === 1n) return true
-        const row = await db
-          .selectFrom('authorization_codes')
-          .select('consumed_at')
-          .where('id_hash', '=', id)
-          .executeTakeFirst()
-        return row?.consumed_at === null ? 'undecided' : false
-      })
-    },
+    consume: async (code) => consumeOnce(await unit.write(), 'authorization_codes', key(code), now()),
 
     async destroy(code) {
       const db = await unit.write()

@@ -1,6 +1,6 @@
 // Pushed authorization requests (RFC 9126): kept under the hash of their handle, for the client that pushed them, and good for
 // one authorization, which is a compare-and-set on their row.
-import { inTurn, myTurn } from '../db/in-turn.ts'
+import { consumeOnce } from '../db/consume-once.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 
@@ -72,24 +72,6 @@ export function createPushedRequests({
       )
     },
 
-    async consume(key) {
-      const db = await unit.write()
-      return inTurn(async () => {
-        const result = await db
-          .updateTable('pushed_requests')
-          .set({ consumed_at: now() })
-          .where('id_hash', '=', key)
-          .where('consumed_at', 'is', null)
-          .where(myTurn(key))
-          .executeTakeFirst()
-        if (result.numUpdatedRows === 1n) return true
-        const row = await db
-          .selectFrom('pushed_requests')
-          .select('consumed_at')
-          .where('id_hash', '=', key)
-          .executeTakeFirst()
-        return row?.consumed_at === null ? 'undecided' : false
-      })
-    },
+    consume: async (key) => consumeOnce(await unit.write(), 'pushed_requests', key, now()),
   }
 }
