@@ -66,7 +66,7 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
   const endings = createEndings({ unit, now })
   const families = createFamilies({ unit, ring, now })
   const accessTokens = createAccessTokens({ unit, ring })
-  const revoke = createRevoke({ unit, ring, now, accessTokens, families, end: endings.end })
+  const revoke = createRevoke({ unit, ring, accessTokens, families, end: endings.end })
   const sessions = createSessions({ unit, ring, now })
   const grants = createGrants({ unit, now })
 

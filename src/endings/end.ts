@@ -16,8 +16,8 @@ export interface Ending {
   /** 16 bytes: the row key of family or grant, the handle of a token's `jti`, or a digest of another thing's name */
   readonly key: Buffer
   readonly reason: string
-  /** until when a token that hangs on it could still be valid by itself */
-  readonly expiresAt: Date
+  /** until when a token that hangs on it could still be valid by itself; if not given, the longest that any can */
+  readonly expiresAt?: Date
 }
 
 export interface Endings {
@@ -37,7 +37,7 @@ export interface Endings {
 /** @returns the log of endings */
 export function createEndings({ unit, now }: { unit: UnitOfWork; now: () => Date }): Endings {
   const afterLongestToken = () => new Date(now().getTime() + LONGEST_ACCESS_TOKEN_SECONDS * 1000)
-  const end: Endings['end'] = async ({ kind, key, reason, expiresAt }) => {
+  const end: Endings['end'] = async ({ kind, key, reason, expiresAt = afterLongestToken() }) => {
     const db = await unit.write()
     const result = await db
       .insertInto('endings')
@@ -49,7 +49,7 @@ export function createEndings({ unit, now }: { unit: UnitOfWork; now: () => Date
   return {
     end,
 
-    endNamed: (kind, name, reason) => end({ kind, key: keyOfName(kind, name), reason, expiresAt: afterLongestToken() }),
+    endNamed: (kind, name, reason) => end({ kind, key: keyOfName(kind, name), reason }),
 
     async endEpoch(kind, id, epoch, reason) {
       const db = await unit.write()

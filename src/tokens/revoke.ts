@@ -1,7 +1,6 @@
 // Ends tokens: one, a family, or all that hang on a grant. Rows go at once; JWTs, which have none, are noted as ended.
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
-import { LONGEST_ACCESS_TOKEN_SECONDS } from '../vocabulary/access-token.ts'
 import type { AccessTokens } from './access-tokens.ts'
 import type { Families } from './families.ts'
 
@@ -10,7 +9,8 @@ export type End = (ending: {
   kind: 'token' | 'family' | 'grant'
   key: Buffer
   reason: string
-  expiresAt: Date
+  /** until when a token that hangs on it could still be valid by itself; if not given, the longest that any can */
+  expiresAt?: Date
 }) => Promise<boolean>
 
 export interface Revoke {
@@ -26,31 +26,28 @@ export interface Revoke {
 export function createRevoke({
   unit,
   ring,
-  now,
   accessTokens,
   families,
   end,
 }: {
   unit: UnitOfWork
   ring: KeyRing
-  now: () => Date
   accessTokens: AccessTokens
   families: Families
   end: End
 }): Revoke {
-  const afterLongestToken = () => new Date(now().getTime() + LONGEST_ACCESS_TOKEN_SECONDS * 1000)
   return {
     jwt: (jti, expiresAt, reason) => end({ kind: 'token', key: jwtKey(ring, jti), reason, expiresAt }),
 
     async family(familyHash, reason) {
-      const first = await end({ kind: 'family', key: familyHash, reason, expiresAt: afterLongestToken() })
+      const first = await end({ kind: 'family', key: familyHash, reason })
       await families.remove(familyHash)
       await accessTokens.removeByFamily(familyHash)
       return first
     },
 
     async grant(grant, reason) {
-      const first = await end({ kind: 'grant', key: grant, reason, expiresAt: afterLongestToken() })
+      const first = await end({ kind: 'grant', key: grant, reason })
       const db = await unit.write()
       await db.deleteFrom('access_tokens').where('grant_hash', '=', grant).execute()
       await db.deleteFrom('refresh_families').where('grant_hash', '=', grant).execute()
