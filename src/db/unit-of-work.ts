@@ -12,8 +12,13 @@ export type Db = Kysely<Schema>
 interface Unit {
   transaction?: Promise<ControlledTransaction<Schema>>
   closed: boolean
+  onlyIfGranted: boolean
+  readonly evenIfRefused: ((db: Db) => Promise<unknown>)[]
   readonly onCommit: (() => void)[]
 }
+
+/** How a unit ends. `refuse` commits, too, unless something in it holds only if the request is granted. */
+export type Verdict = 'commit' | 'refuse' | 'roll back'
 
 export interface UnitOfWork {
   /** for reads: the open transaction, else the pool */
@@ -21,11 +26,15 @@ export interface UnitOfWork {
   /** for writes: opens the transaction if there is none; outside a unit each statement commits by itself */
   write(): Promise<Db>
   /**
-   * Runs `work` as one unit. `verdict` looks at its result and says whether to commit; a throw always rolls back.
+   * Runs `work` as one unit. `verdict` looks at its result and says how it ends; a throw always rolls back.
    * A unit inside a unit is the same unit. A commit that fails, or whose
    * outcome is unknown, is thrown as an outage with code 40000 or 08007: nothing may be acknowledged then.
    */
-  run<T>(work: () => Promise<T>, verdict?: (result: T) => 'commit' | 'roll back'): Promise<T>
+  run<T>(work: () => Promise<T>, verdict?: (result: T) => Verdict): Promise<T>
+  /** Says that the unit at hand used something up, which holds only if its request is granted: a refusal rolls it back. */
+  onlyIfGranted(): void
+  /** Hands in a write of the unit at hand that is to hold whatever the answer: after a refusal it is made once more, by itself. */
+  evenIfRefused(write: (db: Db) => Promise<unknown>): void
   /** @returns whether the unit at hand has begun to write: it sees what others do not see yet */
   writing(): boolean
   /** Calls `then` once the unit at hand has committed; outside a unit at once. It must not throw. */
@@ -58,19 +67,26 @@ export function createUnitOfWork(pool: Db): UnitOfWork {
 
     async run(work, verdict = () => 'commit') {
       if (open()) return work()
-      const unit: Unit = { closed: false, onCommit: [] }
+      const unit: Unit = { closed: false, onlyIfGranted: false, evenIfRefused: [], onCommit: [] }
       return storage.run(unit, async () => {
-        let outcome: 'commit' | 'roll back' = 'roll back'
+        let outcome: Verdict = 'roll back'
         try {
           const result = await work()
           outcome = verdict(result)
           return result
         } finally {
           unit.closed = true
-          await finish(unit, outcome)
+          await finish(unit, outcome === 'refuse' && !unit.onlyIfGranted ? 'commit' : outcome, pool)
         }
       })
     },
+
+    onlyIfGranted() {
+      const unit = open()
+      if (unit) unit.onlyIfGranted = true
+    },
+
+    evenIfRefused: (write) => void open()?.evenIfRefused.push(write),
 
     writing: () => open()?.transaction !== undefined,
 
@@ -82,12 +98,13 @@ export function createUnitOfWork(pool: Db): UnitOfWork {
   }
 }
 
-async function finish(unit: Unit, outcome: 'commit' | 'roll back'): Promise<void> {
+async function finish(unit: Unit, outcome: Verdict, pool: Db): Promise<void> {
   // A transaction that could not be opened has thrown in the work itself, where the error belongs.
   const transaction = await unit.transaction?.catch(() => undefined)
   if (!transaction) return
-  if (outcome === 'roll back') {
+  if (outcome !== 'commit') {
     await transaction.rollback().execute()
+    if (outcome === 'refuse') for (const write of unit.evenIfRefused) await write(pool)
     return
   }
   try {

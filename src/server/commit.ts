@@ -3,9 +3,9 @@ import type Koa from 'koa'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 
 /**
- * @returns middleware that commits when the answer is below 500 (a refused replay must keep its revocation) and rolls back
- *   when it is not, or when something was thrown
+ * @returns middleware that commits what was granted, and rolls back on a 5xx or a throw. What a refusal wrote stays (a replay
+ *   ends what came of the first use), unless it was said to hold only if the request is granted
  */
 export function commit(unit: UnitOfWork): Koa.Middleware {
-  return (ctx, next) => unit.run(next, () => (ctx.status < 500 ? 'commit' : 'roll back'))
+  return (ctx, next) => unit.run(next, () => (ctx.status < 400 ? 'commit' : ctx.status < 500 ? 'refuse' : 'roll back'))
 }

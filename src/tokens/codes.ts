@@ -14,7 +14,7 @@ export interface Codes {
   save(code: string, grant: Buffer, payload: object, expiresAt: Date): Promise<void>
   /** @returns the code, used ones too, while its grant, account and client stand */
   find(code: string): Promise<CodeRecord | undefined>
-  /** Marks the code used. @returns false when it was used before, also by a request that ran at the same time */
+  /** Marks the code used, if its request is granted. @returns false when it was used before, also by a request that ran at the same time */
   consume(code: string): Promise<boolean>
   destroy(code: string): Promise<void>
 }
@@ -48,7 +48,11 @@ export function createCodes({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRi
       return row && { payload: row.payload as Record<string, unknown>, consumed: row.consumed_at !== null }
     },
 
-    consume: async (code) => consumeOnce(await unit.write(), 'authorization_codes', key(code), now()),
+    async consume(code) {
+      const first = await consumeOnce(await unit.write(), 'authorization_codes', key(code), now())
+      if (first) unit.onlyIfGranted()
+      return first
+    },
 
     async destroy(code) {
       const db = await unit.write()

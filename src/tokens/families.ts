@@ -24,7 +24,7 @@ export interface Families {
   /** @returns what is known of a refresh token, while its grant, account and client stand */
   find(token: string): Promise<FamilyRecord | undefined>
   /**
-   * Replaces the presented token by its successor, or confirms that this has happened within the grace window.
+   * Replaces the presented token by its successor, if the request is granted, or confirms that this has happened within the grace window.
    * @returns `rotated`, `repeated`, or `refused` when the token is neither current nor within grace any more
    */
   rotate(presented: string): Promise<'rotated' | 'repeated' | 'refused'>
@@ -115,7 +115,11 @@ export function createFamilies({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
           .where('current_hash', '=', presentedHash)
           .where(myTurn(family))
           .executeTakeFirst()
-        if (result.numUpdatedRows === 1n) return 'rotated'
+        if (result.numUpdatedRows === 1n) {
+          // Otherwise nobody would have the successor, and the next use of the token would look like that of a thief.
+          unit.onlyIfGranted()
+          return 'rotated'
+        }
         const after = await row(presented)
         const state = after && stateOf(presented, after)
         return state === 'current' ? 'undecided' : state === 'grace' ? 'repeated' : 'refused'

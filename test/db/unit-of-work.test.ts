@@ -56,6 +56,24 @@ it('a throw and a verdict roll back; nothing of the unit is left', async () => {
   expect(await Promise.all(keys.map((key) => there(key)))).toEqual([false, false, false])
 })
 
+it('a refusal commits; but not what holds only if granted, and then makes once more what holds whatever the answer', async () => {
+  const [kept, undone, again] = [Buffer.from('kept'), Buffer.from('undone'), Buffer.from('again')]
+  const refuse = () => 'refuse' as const
+  await unit.run(() => add(kept), refuse)
+  await unit.run(async () => {
+    const write = async (db: Awaited<ReturnType<UnitOfWork['write']>>) =>
+      db.insertInto('replays').values({ key_hash: again, expires_at: new Date() }).execute()
+    await write(await unit.write())
+    unit.evenIfRefused(write)
+    unit.onlyIfGranted()
+    unit.onCommit(() => {
+      throw new Error('committed')
+    })
+    await add(undone)
+  }, refuse)
+  expect(await Promise.all([kept, undone, again].map((key) => there(key)))).toEqual([true, false, true])
+})
+
 it('a unit inside a unit is the same unit', async () => {
   let key = Buffer.alloc(0)
   const failing = unit.run(async () => {

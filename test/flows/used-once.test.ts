@@ -1,6 +1,7 @@
-// Two server processes on one slow database: what is good for one use is used once, whoever of many is first (SECURITY R-06).
+// Two server processes on one slow database: what is good for one use is used once, whoever of many is first (SECURITY R-06),
+// and who is refused uses nothing up.
 import { createBrowser } from '../helpers/browser.ts'
-import { authorizeUrl, basic, passPages, pkce, post, redeem } from '../helpers/flow.ts'
+import { authorizeUrl, basic, obtainTokens, passPages, pkce, post, redeem, refresh } from '../helpers/flow.ts'
 import { type RawAnswer, type ServerProcess, send, startProcess } from '../helpers/process.ts'
 import { createProver } from '../helpers/prover.ts'
 import { addCast, CALLBACK, freePort, startTestServer, TEST_SECRET, type TestServer } from '../helpers/server.ts'
@@ -107,4 +108,32 @@ it(`R-06 S-119 one DPoP proof x${PARALLEL}: one success; its nonce is good at bo
       expect([answer.status, answer.body.token_type]).toEqual([200, 'DPoP'])
     }
   }
+})
+
+it('S-083 S-085 refreshes that are refused and good ones, of one token, together: one rotation, one successor', async () => {
+  const spa = { id: 'spa' }
+  const { body } = await obtainTokens(server(), spa, { scope: 'openid orders:read' })
+  const form = { grant_type: 'refresh_token', refresh_token: body.refresh_token, client_id: 'spa' }
+  const headers = { host: new URL(issuer).host }
+  const answers = await Promise.all(
+    Array.from({ length: 9 }, async (_, index) => {
+      const good = index % 3 > 0
+      const more: Record<string, string> = good ? {} : { resource: 'https://typo.example' }
+      return { good, ...(await send(pair[index % 2]!.port, '/token', { form: { ...form, ...more }, headers })) }
+    }),
+  )
+  expect(answers.filter(({ good }) => !good).map(({ body: { error } }) => error)).toEqual(
+    Array(3).fill('invalid_target'),
+  )
+  const successors = answers.filter(({ good }) => good).map(({ body: { refresh_token } }) => refresh_token)
+  expect([successors.length, new Set(successors).size, successors[0]]).toEqual([
+    6,
+    1,
+    expect.stringMatching(/^gth_rt_/),
+  ])
+  const { rows } = await home.database
+    .pool()
+    .query(`select count(*)::int as n from audit_entries where kind = 'family.rotated'`)
+  expect(rows).toEqual([{ n: 1 }])
+  expect((await refresh(server(), spa, String(successors[0]))).status).toBe(200)
 })
