@@ -3,14 +3,12 @@
 import { randomBytes } from 'node:crypto'
 import { type ExpressionBuilder, sql } from 'kysely'
 import { inTurn, myTurn } from '../db/in-turn.ts'
+import { LOCKS } from '../db/locks.ts'
 import type { Schema } from '../db/schema.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 
 const LIFETIME_SECONDS = { 'admin-setup': 60 * 60, 'set-password': 24 * 60 * 60 } as const
-// An arbitrary constant of ours: making an administrator by link happens one at a time.
-const SETUP_LOCK = 7_142_004
-
 export type LinkPurpose = keyof typeof LIFETIME_SECONDS
 
 export interface OneTimeToken {
@@ -53,7 +51,7 @@ export function createLinks({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRi
   }
 
   const lockSetup = async () => {
-    await sql`select pg_advisory_xact_lock(${SETUP_LOCK})`.execute(await unit.write())
+    await sql`select pg_advisory_xact_lock(${LOCKS.adminSetup})`.execute(await unit.write())
   }
 
   const inspect: Links['inspect'] = async (purpose, token) => {
@@ -73,7 +71,7 @@ export function createLinks({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRi
       const db = await unit.write()
       const turn =
         purpose === 'admin-setup'
-          ? sql<boolean>`pg_try_advisory_xact_lock(${SETUP_LOCK})`
+          ? sql<boolean>`pg_try_advisory_xact_lock(${LOCKS.adminSetup})`
           : myTurn(ring.newHash('account-link', token))
       return inTurn(async () => {
         const { rows } = await sql<{ mine: boolean }>`select ${turn} as mine`.execute(db)

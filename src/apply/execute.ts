@@ -1,6 +1,7 @@
 // Makes a document true: one unit of work, all or nothing, one apply at a time.
 import { sql } from 'kysely'
 import type { Client, ClientFields } from '../clients/client.ts'
+import { LOCKS } from '../db/locks.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { Resource } from '../resources/resource.ts'
 import { formatPath } from '../vocabulary/document.ts'
@@ -9,9 +10,6 @@ import { type PlanParts, planChanges, type State, type Step } from './plan.ts'
 import { type ApplyDocument, type LocatedFault, type ReadParts, readDocument } from './read.ts'
 import { reserveSecretsFile, type SecretsFile } from './secrets-file.ts'
 import type { UserFields } from './user-fields.ts'
-
-// An arbitrary constant of ours, beside those that guard the key ring and the signing keys.
-const APPLY_LOCK = 7_142_003
 
 /** What the rooms do, as far as a document needs it. `actor` is who acts, as in the audit. */
 export interface ApplyParts extends Omit<ReadParts, 'registered'>, PlanParts {
@@ -66,7 +64,7 @@ export function createApply(parts: ApplyParts): Apply {
     let file: SecretsFile | undefined
     try {
       return await parts.unit.run(async () => {
-        await sql`select pg_advisory_xact_lock(${APPLY_LOCK})`.execute(await parts.unit.write())
+        await sql`select pg_advisory_xact_lock(${LOCKS.apply})`.execute(await parts.unit.write())
         const { document, state, accountIds } = await readAll(parts, text)
         const steps = planChanges(parts, document, state)
         if (secretsFile !== undefined && steps.some(({ secret }) => secret))

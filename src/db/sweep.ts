@@ -1,9 +1,7 @@
 // Expired rows leave in batches, table by table. Nothing relies on it: every reader looks at the end of what it reads.
 import { sql } from 'kysely'
+import { LOCKS } from './locks.ts'
 import type { Db } from './unit-of-work.ts'
-
-// An arbitrary constant of ours: one node sweeps at a time, the others pass.
-const SWEEP_LOCK = 7_142_005
 
 /** No statement of ours may run longer (milliseconds): the server cancels it, and the next one asks for fewer rows. */
 const STATEMENT_MS = 450
@@ -51,7 +49,7 @@ export async function inBatch(db: Db, work: (trx: Db) => Promise<Removed>): Prom
     return await db.transaction().execute(async (trx) => {
       // Without sorts the way to the first rows is their index, also where the statistics of a table that has just been filled
       // or emptied tell the planner that it would be quicker to read all of it.
-      const lock = await sql<{ mine: boolean }>`select pg_try_advisory_xact_lock(${SWEEP_LOCK}) as mine,
+      const lock = await sql<{ mine: boolean }>`select pg_try_advisory_xact_lock(${LOCKS.sweep}) as mine,
         set_config('statement_timeout', ${`${STATEMENT_MS}`}, true),
         set_config('synchronous_commit', 'off', true),
         set_config('enable_sort', 'off', true),

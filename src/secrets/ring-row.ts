@@ -1,13 +1,11 @@
 // The one row of the key ring: read, opened with the secrets of this process, changed by one at a time.
 import { randomInt } from 'node:crypto'
 import { sql } from 'kysely'
+import { LOCKS } from '../db/locks.ts'
 import type { Db, UnitOfWork } from '../db/unit-of-work.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import type { RingKeys } from './ring-keys.ts'
 import { unwrapRing, wrapRing } from './wrap.ts'
-
-// An arbitrary constant of ours, so that several nodes that start at once make one ring, and changes follow one another.
-const RING_LOCK = 7_142_001
 
 export interface RingRow {
   readonly wrapped: Buffer
@@ -32,7 +30,7 @@ export function newRevision(): number {
 
 /** Waits for whoever changes the ring; lasts as long as the transaction. */
 export async function lockRing(db: Db): Promise<void> {
-  await sql`select pg_advisory_xact_lock(${RING_LOCK})`.execute(db)
+  await sql`select pg_advisory_xact_lock(${LOCKS.ring})`.execute(db)
 }
 
 /** @returns the row, if this database has a ring */

@@ -1,13 +1,11 @@
 // The rows of signing keys: private parts sealed under the ring's at-rest key, states changed by compare-and-set.
 import type { JWK } from 'jose'
 import { type Selectable, sql } from 'kysely'
+import { LOCKS } from '../db/locks.ts'
 import type { SigningKeysTable } from '../db/schema.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 import type { FreshKey, KeyRecord, SigningAlgorithm, SigningKey } from './key.ts'
-
-// An arbitrary constant of ours, like the one that guards the key ring.
-const KEYS_LOCK = 7_142_002
 
 export interface SigningKeyStore {
   /** @returns the published keys with their private parts; of each algorithm the active one first, then those who wait */
@@ -104,11 +102,11 @@ export function createSigningKeyStore({ unit, ring }: { unit: UnitOfWork; ring: 
     remove: (kid, at) => step(kid, undefined, { state: 'gone', gone_at: at, private_sealed: null }),
 
     async lock() {
-      await sql`select pg_advisory_xact_lock(${KEYS_LOCK})`.execute(await unit.write())
+      await sql`select pg_advisory_xact_lock(${LOCKS.signingKeys})`.execute(await unit.write())
     },
 
     async tryLock() {
-      const lock = sql<{ mine: boolean }>`select pg_try_advisory_xact_lock(${KEYS_LOCK}) as mine`
+      const lock = sql<{ mine: boolean }>`select pg_try_advisory_xact_lock(${LOCKS.signingKeys}) as mine`
       return (await lock.execute(await unit.write())).rows[0]?.mine === true
     },
   }
