@@ -3,7 +3,7 @@
 // rare day on which a client ends would cost every token its share: they are found by walking over the table, once.
 import { sql } from 'kysely'
 import type { EndedEpochsTable } from './schema.ts'
-import { type Batch, inBatch } from './sweep.ts'
+import { inBatch, type Sweep } from './sweep.ts'
 import type { Db } from './unit-of-work.ts'
 
 const GRANTS_AT_ONCE = 200
@@ -11,7 +11,7 @@ const GRANTS_AT_ONCE = 200
 const TOKENS_PER_BLOCK = 20
 
 /** @returns a function that does the next piece of work for the epoch that ended first, at most some rows of it */
-export function createEpochSweep(): (db: Db, limits: { before: Date; size: number }) => Promise<Batch> {
+export function createEpochSweep(): Sweep {
   let walk: { readonly epoch: string; readonly block: number } | undefined
 
   return async (db, { before, size }) => {

@@ -1,7 +1,7 @@
 // Keeps the tables swept: looks every few seconds, and does not stop while something is left to do.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { firstEnd, KEPT_SECONDS, sweepBatch } from './sweep.ts'
-import { createEpochSweep } from './sweep-epochs.ts'
+import { firstEnd } from './sweep.ts'
+import { makeSweeps, SWEPT, SWEPT_TABLES, type SweptTable } from './swept.ts'
 import type { Db } from './unit-of-work.ts'
 
 const EVERY_MS = 10_000
@@ -39,26 +39,26 @@ export interface Sweeper {
  * @param every milliseconds between two looks; 0 sweeps only when told
  */
 export function startSweeper({ db, now, report }: SweeperParts, every = EVERY_MS): Sweeper {
-  const ends = new Map<string, Date | undefined>()
-  const sizes = new Map<string, number>()
-  const sweepEpochs = createEpochSweep()
+  const ends = new Map<SweptTable, Date | undefined>()
+  const sizes = new Map<SweptTable, number>()
+  const sweeps = makeSweeps()
   const over = new AbortController()
 
   /** @returns the end of the kept time: what ended before it should be gone */
-  const due = (table: string) => new Date(now().getTime() - KEPT_SECONDS[table]! * 1000)
+  const due = (table: SweptTable) => new Date(now().getTime() - SWEPT[table].kept * 1000)
 
-  async function look(table: string): Promise<boolean> {
-    const first = await firstEnd(db, table)
+  async function look(table: SweptTable): Promise<boolean> {
+    const first = await firstEnd(db, table, SWEPT[table].end)
     ends.set(table, first)
     return first !== undefined && first < due(table)
   }
 
   /** @returns what went, and where the next batch begins if there is to be one */
-  async function batch(table: string, from: Date | undefined): Promise<{ removed: number; from?: Date } | 'busy'> {
+  async function batch(table: SweptTable, from: Date | undefined): Promise<{ removed: number; from?: Date } | 'busy'> {
     const size = sizes.get(table) ?? ROWS.first
-    const limits = { table, from, before: due(table), size }
+    const limits = { from, before: due(table), size }
     const begun = performance.now()
-    const done = await (table === 'ended_epochs' ? sweepEpochs(db, limits) : sweepBatch(db, limits))
+    const done = await sweeps[table](db, limits)
     const milliseconds = performance.now() - begun
     if (done === 'busy') return done
     if (done === 'late' || milliseconds > AIM_MS.most) sizes.set(table, Math.max(ROWS.least, Math.floor(size / 2)))
@@ -77,8 +77,8 @@ export function startSweeper({ db, now, report }: SweeperParts, every = EVERY_MS
   async function sweep(): Promise<number> {
     let removed = 0
     // One batch of each table in turn, so that none waits for the backlog of another.
-    const left = new Map<string, Date | undefined>()
-    const attempt = async (table: string, work: () => Promise<unknown>) => {
+    const left = new Map<SweptTable, Date | undefined>()
+    const attempt = async (table: SweptTable, work: () => Promise<unknown>) => {
       try {
         await work()
       } catch (error) {
@@ -86,7 +86,7 @@ export function startSweeper({ db, now, report }: SweeperParts, every = EVERY_MS
         report({ table, error })
       }
     }
-    for (const table of Object.keys(KEPT_SECONDS)) {
+    for (const table of SWEPT_TABLES) {
       await attempt(table, async () => {
         if (!over.signal.aborted && (await look(table))) left.set(table, undefined)
       })

@@ -3,8 +3,8 @@
 import pg from 'pg'
 import { type Grown, grow } from '../../faults/growth.ts'
 import { connect } from '../../src/db/connect.ts'
-import { KEPT_SECONDS } from '../../src/db/sweep.ts'
 import { startSweeper } from '../../src/db/sweeper.ts'
+import { SWEPT, SWEPT_TABLES } from '../../src/db/swept.ts'
 import { createBrowser } from '../helpers/browser.ts'
 import { obtainCode, obtainTokens, passPages, post, redeem, refresh } from '../helpers/flow.ts'
 import { startTestServer, type TestServer } from '../helpers/server.ts'
@@ -153,10 +153,9 @@ async function useEverything(): Promise<void> {
 /** Ends the time of some rows of every table. */
 async function makeOver(): Promise<void> {
   watching = false
-  for (const table of Object.keys(KEPT_SECONDS)) {
-    const column = table === 'ended_epochs' ? 'ended_at' : 'expires_at'
+  for (const table of SWEPT_TABLES) {
     await pool.query(
-      `update ${table} set ${column} = now() - interval '2 days' where ctid in (select ctid from ${table} limit 10)`,
+      `update ${table} set ${SWEPT[table].end} = now() - interval '2 days' where ctid in (select ctid from ${table} limit 10)`,
     )
   }
   watching = true
@@ -191,7 +190,7 @@ async function walks({ text, values }: Caught, client: pg.PoolClient): Promise<s
 
 it('catches the statements of every table that grows', () => {
   const texts = [...caught.keys()].join('\n')
-  const tables = [...Object.keys(KEPT_SECONDS), 'accounts', 'consents', 'audit_entries', 'live_grants']
+  const tables = [...SWEPT_TABLES, 'accounts', 'consents', 'audit_entries', 'live_grants']
   expect(tables.filter((table) => !new RegExp(`\\b${table}\\b`).test(texts))).toEqual([])
   expect(caught.size).toBeGreaterThan(50)
 })

@@ -1,7 +1,7 @@
 // Housekeeping: what is over goes, what is not stays, and nobody waits for it.
 import { type Connected, connect } from '../../src/db/connect.ts'
-import { KEPT_SECONDS } from '../../src/db/sweep.ts'
 import { type SweepOutcome, startSweeper } from '../../src/db/sweeper.ts'
+import { SWEPT_TABLES } from '../../src/db/swept.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
 import { slowDown } from '../helpers/slow-database.ts'
 
@@ -44,7 +44,7 @@ it('S-216 every table with an end is swept', async () => {
       and table_schema = 'public' and not (table_name = 'endings' and column_name = 'ended_at')`,
   )
   const tables = rows.map((row) => row.table_name).filter((name) => !NEVER_SWEPT.includes(name))
-  expect(tables.sort()).toEqual(Object.keys(KEPT_SECONDS).sort())
+  expect(tables.sort()).toEqual([...SWEPT_TABLES].sort())
 })
 
 it('removes what is over, in batches, and keeps the rest', async () => {
@@ -63,10 +63,10 @@ it('removes what is over, in batches, and keeps the rest', async () => {
     insert into token_facts select n, '{}', now() + (n - 2) * interval '2 days' from generate_series(1, 3) n;
     insert into ended_epochs select 1000 + n, now() + (n - 2) * interval '2 days', 'account' from generate_series(1, 3) n;
     insert into account_links select decode(md5(n::text), 'hex'), 'admin-setup', null, now() + (n - 2) * interval '2 days', null, now() from generate_series(1, 3) n;`)
-  expect(await sweeper().sweep()).toBe(2500 + Object.keys(KEPT_SECONDS).length - 1)
+  expect(await sweeper().sweep()).toBe(2500 + SWEPT_TABLES.length - 1)
   expect(await count('replays')).toBe(10)
   expect(await count('grants')).toBe(3)
-  for (const table of Object.keys(KEPT_SECONDS).filter((name) => !['replays', 'grants'].includes(name))) {
+  for (const table of SWEPT_TABLES.filter((name) => !['replays', 'grants'].includes(name))) {
     expect([table, await count(table)]).toEqual([table, 2])
   }
   expect(await sweeper().sweep()).toBe(0)
@@ -130,7 +130,7 @@ it('tells the lag of each table: how long the oldest row should have been gone',
   expect(one.lag()).toEqual({})
   await addOver('soon ', 1, '-30 seconds')
   await one.sweep()
-  expect(Object.keys(one.lag()).sort()).toEqual(Object.keys(KEPT_SECONDS).sort())
+  expect(Object.keys(one.lag()).sort()).toEqual([...SWEPT_TABLES].sort())
   expect(one.lag().replays).toBe(0)
   // Nobody sweeps: it grows by itself, from the end of the time that the row is kept.
   ahead = 30 + 60 + 50
@@ -144,7 +144,7 @@ it('goes on after the database was away, and works off a backlog at once', async
   const { db, close } = connect(slow.url, { max: 1 })
   const one = startSweeper({ db, now, report }, 50)
   try {
-    await until(() => Object.keys(one.lag()).length === Object.keys(KEPT_SECONDS).length)
+    await until(() => Object.keys(one.lag()).length === SWEPT_TABLES.length)
     await slow.interrupt()
     await until(() => errors().length > 0)
     await addOver('away ', 30_000)

@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { CLIENT_KINDS } from '../../src/clients/client.ts'
 import { readClientFields } from '../../src/clients/fields.ts'
+import { SWEPT, SWEPT_TABLES } from '../../src/db/swept.ts'
 import { LIFETIMES } from '../../src/provider/parts.ts'
 import { readResourceFields } from '../../src/resources/fields.ts'
 import { LIMITS } from '../../src/throttle/limits.ts'
@@ -51,6 +52,23 @@ describe('lifetimes', () => {
     expect([takes('jwt', jwt!), takes('jwt', jwt! + 1)]).toEqual([true, false])
     expect([takes('opaque', opaque!), takes('opaque', opaque! + 1)]).toEqual([true, false])
   })
+})
+
+it('what is over is removed when it is told', () => {
+  const LONGER: Record<string, string> = {
+    pushed_requests: 'pushed requests',
+    interactions: 'unfinished sign-ins',
+    account_links: 'one-time links',
+    throttle_buckets: 'buckets of tries',
+  }
+  const kept = (seconds: number) => {
+    const names = SWEPT_TABLES.filter((table) => SWEPT[table].kept === seconds).map((table) => LONGER[table])
+    return new Intl.ListFormat('en').format(names as string[]).replace(', and ', ' and ')
+  }
+  const told = `most of them after a minute, ${kept(3600)} after an hour, ${kept(86_400)} after a day.`
+  expect(readme.replaceAll('\n', ' ')).toContain(told)
+  const soon = SWEPT_TABLES.filter((table) => !(table in LONGER))
+  expect(new Set(soon.map((table) => SWEPT[table].kept))).toEqual(new Set([60]))
 })
 
 it('signing keys take their steps when it is told', () => {

@@ -3,7 +3,7 @@ import { createServer, request } from 'node:http'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import Koa from 'koa'
-import { KEPT_SECONDS } from '../../src/db/sweep.ts'
+import { SWEPT_TABLES } from '../../src/db/swept.ts'
 import { metricsDoor } from '../../src/server/metrics-door.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
 import { type ServerProcess, send, startProcess } from '../helpers/process.ts'
@@ -87,7 +87,7 @@ it('tells of sweeps: the lag of each table, what was removed, and what could not
     expect(value('errors_total{table="endings"}')).toBe(1)
     expect(value('errors_total{table="replays"}')).toBe(undefined)
     expect(value('batch_duration_seconds_count')).toBe(1)
-    const lags = Object.keys(KEPT_SECONDS).map((table) => [table, value(`lag_seconds{table="${table}"}`)])
+    const lags = SWEPT_TABLES.map((table) => [table, value(`lag_seconds{table="${table}"}`)])
     const { endings, ...others } = Object.fromEntries(lags)
     expect(endings).toBeCloseTo(3600 - 60, -2)
     expect(new Set(Object.values(others))).toEqual(new Set([0]))
