@@ -2,7 +2,15 @@
 // id and no secret, becomes one.
 import type Koa from 'koa'
 import type pg from 'pg'
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import {
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  type MetricObjectWithValues,
+  type MetricValueWithName,
+  Registry,
+} from 'prom-client'
 import type { SweepOutcome } from '../db/sweeper.ts'
 
 export interface MetricsParts {
@@ -11,6 +19,11 @@ export interface MetricsParts {
   /** whether the database answers */
   readonly databaseUp: () => Promise<boolean>
 }
+
+/** What one process has counted and measured. Each says how it is to be put together with that of others. */
+export type Measured = readonly (Omit<MetricObjectWithValues<MetricValueWithName<string>>, 'type'> & {
+  readonly type: string
+})[]
 
 export interface Metrics {
   /** middleware that counts every request with its time */
@@ -21,6 +34,8 @@ export interface Metrics {
   watchLag(lag: () => Readonly<Record<string, number>>): void
   /** @returns everything as text (Prometheus exposition format 0.0.4) */
   read(): Promise<string>
+  /** @returns the same for whoever puts several processes together */
+  measure(): Promise<Measured>
   readonly contentType: string
 }
 
@@ -30,6 +45,9 @@ const ROUTES = new Set(
   userinfo`.split(/\s+/),
 )
 
+/** Of several processes the worst counts; the average of percentiles is nothing. */
+const WORST = ['', '_mean', '_stddev', '_p50', '_p90', '_p99'].map((what) => `nodejs_eventloop_lag${what}_seconds`)
+
 const DATABASE_ANSWERS_WITHIN = 1000
 
 /** @returns counters and gauges of one process */
@@ -37,6 +55,7 @@ export function createMetrics({ version, pool, databaseUp }: MetricsParts): Metr
   const register = new Registry()
   const registers = [register]
   collectDefaultMetrics({ register })
+  for (const name of WORST) Object.assign(register.getSingleMetric(name) ?? {}, { aggregator: 'max' })
 
   const requests = new Histogram({
     name: 'gatehouse_http_request_duration_seconds',
@@ -103,6 +122,11 @@ export function createMetrics({ version, pool, databaseUp }: MetricsParts): Metr
     },
   })
   new Gauge({
+    name: 'gatehouse_processes',
+    help: 'Processes that serve and told of themselves',
+    registers,
+  }).set(1)
+  new Gauge({
     name: 'gatehouse_info',
     help: 'The version that runs',
     labelNames: ['version'],
@@ -129,6 +153,7 @@ export function createMetrics({ version, pool, databaseUp }: MetricsParts): Metr
     },
 
     read: () => register.metrics(),
+    measure: () => register.getMetricsAsJSON() as Promise<unknown> as Promise<Measured>,
     contentType: register.contentType,
   }
 }

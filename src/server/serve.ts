@@ -17,7 +17,7 @@ import type { BoundsParts } from './bounds.ts'
 import { buildServer } from './build.ts'
 import type { HealthParts } from './health.ts'
 import type { Listening } from './listen.ts'
-import { createMetrics, type Metrics } from './metrics.ts'
+import { createMetrics, type Measured, type Metrics } from './metrics.ts'
 
 /** Milliseconds between two lines about addresses with too many connections. */
 const SILENT = 60_000
@@ -33,6 +33,8 @@ export interface ServeParts {
   readonly asked: HealthParts['asked']
   /** opens the port, or whatever else brings requests @throws OperatorFault when it cannot be opened */
   readonly open: (handler: RequestListener, limits: BoundsParts) => Promise<Listening>
+  /** @returns the metrics of all processes as text; left out where there is this one only */
+  readonly readMetrics?: () => Promise<string>
   /** Called before the port is opened. */
   readonly prepare?: (rooms: Rooms) => Promise<void>
 }
@@ -43,6 +45,8 @@ export interface Serving {
   turnRed(): void
   /** From now on every answer ends its connection. */
   shed(): void
+  /** @returns the metrics of this process */
+  measure(): Promise<Measured>
   /** Takes no new connections, finishes what is under way, and ends everything but the database. May be called twice. */
   stop(): Promise<void>
 }
@@ -59,6 +63,7 @@ export async function serve({
   keyTimes,
   asked,
   open,
+  readMetrics,
   prepare,
 }: ServeParts): Promise<Serving> {
   const stops: (() => Promise<void>)[] = []
@@ -88,7 +93,13 @@ export async function serve({
       return !red // which it may have turned meanwhile
     }
     const landing = { describe: () => describeLanding({ config, rooms, demo, version: VERSION }) }
-    const { app } = buildServer({ rooms, log, health: { ready, asked }, landing, metrics })
+    const { app } = buildServer({
+      rooms,
+      log,
+      health: { ready, asked },
+      landing,
+      metrics: { ...metrics, ...(readMetrics && { read: readMetrics }) },
+    })
     await prepare?.(rooms)
     stops.push(startOwnSweeper(database, rooms, log, metrics).stop)
     stops.push(rooms.clients.secretUse.start((error) => reportUses(log, error)).stop)
@@ -103,6 +114,7 @@ export async function serve({
         red = true
       },
       shed: listening.shed,
+      measure: metrics.measure,
       stop,
     }
   } catch (error) {

@@ -26,7 +26,7 @@ export async function work(config: Config): Promise<void> {
   try {
     const { open } = takeOver
     const asked = (from: string) => void tell({ report: 'asked', from })
-    const serving = await serve({ config, database, log, demo, asked, open })
+    const serving = await serve({ config, database, log, demo, asked, open, readMetrics: orders.readMetrics })
     orders.obey(serving)
     await tell({ report: 'ready' })
     await orders.stop
@@ -50,6 +50,8 @@ function receive({ take }: TakeOver) {
   const serveOrder = Promise.withResolvers<Extract<Order, { order: 'serve' }>>()
   const stopOrder = Promise.withResolvers<void>()
   const heard = new Set<Order['order']>()
+  const wanted = new Map<number, (text: string) => void>()
+  let turns = 0
   let serving: Serving | undefined
   process.on('message', (order: Order, socket?: Socket) => {
     if (order.order === 'take') return take(socket)
@@ -57,12 +59,26 @@ function receive({ take }: TakeOver) {
     if (order.order === 'serve') serveOrder.resolve(order)
     if (order.order === 'turn red') serving?.turnRed()
     if (order.order === 'shed') serving?.shed()
+    if (order.order === 'measure') void measure(order.turn)
+    if (order.order === 'metrics') wanted.get(order.turn)?.(order.text)
     if (order.order === 'stop') stopOrder.resolve()
   })
   process.channel?.ref()
+  async function measure(turn: number): Promise<void> {
+    const measured = await serving?.measure().catch(() => undefined)
+    await tell({ report: 'measured', turn, measured: measured ?? [] })
+  }
   return {
     serve: serveOrder.promise,
     stop: stopOrder.promise,
+    /** Asks whoever started this process for the metrics of all. */
+    async readMetrics(): Promise<string> {
+      turns += 1
+      const turn = turns
+      const text = new Promise<string>((resolve) => wanted.set(turn, resolve))
+      await tell({ report: 'metrics wanted', turn })
+      return text.finally(() => wanted.delete(turn))
+    },
     /** Carries out on `started` what was ordered, and what will be. */
     obey(started: Serving): void {
       serving = started

@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import { createDealer } from './deal.ts'
 import type { Order, Report } from './orders.ts'
+import { createPooledMetrics } from './pooled-metrics.ts'
 import { turnAway } from './turn-away.ts'
 import { createWatchers } from './watchers.ts'
 
@@ -47,6 +48,7 @@ export async function startWorkers({ count, port, hosts, first, log, clock }: Wo
   })
   const watchers = createWatchers({ clock })
   const dealer = createDealer({ clock })
+  const metrics = createPooledMetrics()
   const alive = new Set<Worker>()
   const over = new AbortController()
   const told: Order[] = [first]
@@ -60,13 +62,18 @@ export async function startWorkers({ count, port, hosts, first, log, clock }: Wo
   async function live(onReady: () => void): Promise<{ lasted: number; fault?: OperatorFault; how: object }> {
     const begun = clock()
     const worker = cluster.fork()
+    const measuring = { send: (order: Order) => tell(worker, order) }
     alive.add(worker)
     let fault: OperatorFault | undefined
-    worker.on('message', (report: Report) => {
+    worker.on('message', async (report: Report) => {
       if (report.report === 'ready') {
         dealer.add(worker)
+        metrics.add(measuring)
         onReady()
       }
+      if (report.report === 'measured') metrics.take(measuring, report.turn, report.measured)
+      if (report.report === 'metrics wanted')
+        tell(worker, { order: 'metrics', turn: report.turn, text: await metrics.read() })
       if (report.report === 'asked') watchers.asked(report.from)
       if (report.report === 'fault') fault = new OperatorFault(report.message, report.advice)
     })
@@ -77,6 +84,7 @@ export async function startWorkers({ count, port, hosts, first, log, clock }: Wo
     )
     alive.delete(worker)
     dealer.remove(worker)
+    metrics.remove(measuring)
     return { lasted: clock() - begun, fault, how: { pid: worker.process.pid, code, signal } }
   }
 

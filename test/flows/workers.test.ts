@@ -46,9 +46,9 @@ function childrenOf(parent: number): number[] {
 }
 const lives = (pid: number) => isRunning(markProcess(pid))
 
-async function until(test: () => boolean, within = 15_000): Promise<void> {
+async function until(test: () => boolean | Promise<boolean>, within = 30_000): Promise<void> {
   const since = performance.now()
-  while (!test()) {
+  while (!(await test())) {
     if (performance.now() - since > within) throw new Error(`waited in vain until ${test}`)
     await sleep(20)
   }
@@ -126,6 +126,50 @@ it('SIGTERM while nobody watches: whoever has come is answered, whoever comes la
   expect(await exited).toEqual([0, null])
   expect(ends.filter((end) => end !== 200 && end !== 'ECONNREFUSED')).toEqual([])
   expect(ends.filter((end) => end === 200).length).toBeGreaterThan(10)
+})
+
+describe('metrics', () => {
+  /** @returns the value of a series, read on a connection of its own */
+  const read = async ({ port }: ServerProcess) => {
+    const { text } = await send(port, '/metrics', { headers: { connection: 'close' } })
+    return (series: string) =>
+      Number(
+        text
+          .split('\n')
+          .find((line) => line.startsWith(`${series} `))
+          ?.slice(series.length + 1),
+      ) // NaN: not there
+  }
+  const TOKENS = 'gatehouse_http_request_duration_seconds_count{route="/token",status="2xx"}'
+
+  it('are those of all workers, whichever is asked, and stay when one dies, hangs and is replaced', async () => {
+    const node = await start(2)
+    for (let n = 0; n < 20; n += 1) expect((await token(node)).status).toBe(200)
+    for (let n = 0; n < 4; n += 1) {
+      const value = await read(node)
+      expect([value(TOKENS), value('gatehouse_processes'), value('gatehouse_database_up')]).toEqual([20, 2, 1])
+      expect(value('gatehouse_info{version="0.1.0"}')).toBe(1)
+      expect(value('process_resident_memory_bytes')).toBeGreaterThan(50_000_000)
+    }
+    const [first, second] = childrenOf(node.child.pid!)
+    process.kill(first!, 'SIGKILL')
+    await until(() => !lives(first!))
+    // The connection may have been dealt to the dead one.
+    await until(async () => (await read(node).catch(() => undefined))?.(TOKENS) === 20)
+    await until(async () => (await read(node))('gatehouse_processes') === 2)
+    expect((await read(node))(TOKENS)).toBe(20)
+
+    process.kill(second!, 'SIGSTOP')
+    try {
+      const begun = performance.now()
+      // Half of the connections are dealt to the one that hangs.
+      const value = await Promise.any([read(node), read(node)])
+      expect(value(TOKENS)).toBe(20)
+      expect(performance.now() - begun).toBeLessThan(8000)
+    } finally {
+      process.kill(second!, 'SIGCONT')
+    }
+  })
 })
 
 it('kill -9 of the process that was started ends its workers', async () => {
