@@ -1,4 +1,5 @@
 // A rolling restart behind a load balancer that is not ours, under the public name that the README's settings are for.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { send } from '../test/helpers/process.ts'
 import type { Bench, Outcome } from './experiment.ts'
 import { type Front, NAME } from './front.ts'
@@ -37,7 +38,7 @@ export async function restartBehind(
     const outcome = await restartInTurn(bench, installation, cluster, {
       issuer,
       send: (path, shot) => send(front.port, path, { ...shot, secure }),
-      wait,
+      settle: () => sleep(wait),
       seconds: SECONDS,
     })
     await front.stop()

@@ -8,8 +8,8 @@ export interface Rolling {
   /** the issuer that people use */
   readonly issuer: string
   readonly send: TrafficParts['send']
-  /** milliseconds from where a server says that it is ready again to where the next one may be stopped */
-  readonly wait: number
+  /** waits until what stands before the servers has seen that one is ready again; then the next one may be stopped */
+  readonly settle: () => Promise<unknown>
   /** how long the load goes on */
   readonly seconds: number
 }
@@ -22,7 +22,7 @@ export async function restartInTurn(
   bench: Bench,
   { cast, ledger }: Installation,
   cluster: Cluster,
-  { issuer, send, wait, seconds }: Rolling,
+  { issuer, send, settle, seconds }: Rolling,
 ): Promise<Outcome> {
   const misses: string[] = []
   const stops: number[] = []
@@ -38,7 +38,7 @@ export async function restartInTurn(
     stops.push(Math.round(performance.now() - begun))
     if (code !== 0 || stops.at(-1)! > STOPS_WITHIN) misses.push(`stop ${turn + 1}: code ${code}, ${stops.at(-1)} ms`)
     await cluster.restart(node)
-    await sleep(wait)
+    await settle()
     bench.say(`restart ${turn + 1}: stopped in ${stops.at(-1)} ms, ${traffic.failures.length - before} failures`)
   }
   await traffic.stop()

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startBalancer } from '../../test/helpers/balancer.ts'
 import { send } from '../../test/helpers/process.ts'
 import { freePort } from '../../test/helpers/server.ts'
@@ -5,8 +6,6 @@ import type { Experiment } from '../experiment.ts'
 import { restartInTurn } from '../rolling.ts'
 
 const SECONDS = 60
-/** Milliseconds until the balancer of the tests has seen that a server is back. */
-const WAIT = 500
 
 export const r18Restarts: Experiment = {
   id: 'R-18',
@@ -22,10 +21,15 @@ export const r18Restarts: Experiment = {
       cluster.nodes.map(({ port }) => port),
     )
     bench.after(balancer.close)
+    const settle = async () => {
+      for (const until = performance.now() + 10_000; balancer.up().length < 2 && performance.now() < until; )
+        await sleep(20)
+    }
+    await settle()
     return restartInTurn(bench, installation, cluster, {
       issuer: installation.issuer,
       send: (path, shot) => send(balancer.port, path, shot),
-      wait: WAIT,
+      settle,
       seconds: SECONDS,
     })
   },
