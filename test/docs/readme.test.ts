@@ -113,16 +113,15 @@ async function announced(): Promise<void> {
   server.stderr!.on('data', (data) => {
     log += data
   })
+  let late: NodeJS.Timeout | undefined
   await new Promise<void>((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`not ready in time:\n${announcement}${log}`)), 60_000)
+    late = setTimeout(() => reject(new Error(`not ready in time:\n${announcement}${log}`)), 60_000)
     server.stdout!.on('data', (data) => {
       announcement += data
-      if (!announcement.includes('every command')) return
-      clearTimeout(late)
-      resolve()
+      if (announcement.includes('every command')) resolve()
     })
     server.once('exit', (code) => reject(new Error(`ended with ${code}:\n${announcement}${log}`)))
-  })
+  }).finally(() => clearTimeout(late))
 }
 
 async function twoFreePorts(): Promise<readonly [number, number]> {

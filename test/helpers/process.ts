@@ -49,16 +49,15 @@ export async function startProcess(
     log += data
   })
   let said = ''
+  let late: NodeJS.Timeout | undefined
   await new Promise<void>((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`not ready in time:\n${log}`)), READY_WITHIN)
+    late = setTimeout(() => reject(new Error(`not ready in time:\n${log}`)), READY_WITHIN)
     child.stdout!.on('data', (data) => {
       said += data
-      if (!said.includes('"ready":true')) return
-      clearTimeout(late)
-      resolve()
+      if (said.includes('"ready":true')) resolve()
     })
     child.once('exit', (code) => reject(new Error(`ended with ${code}:\n${log}`)))
-  })
+  }).finally(() => clearTimeout(late))
   const ended = once(child, 'exit')
   return {
     port: Number(settings.PORT),
