@@ -9,6 +9,8 @@ import { grow } from '../growth.ts'
 
 const PERSONS = 10_000
 const CLIENTS = 100_000
+/** more than PostgreSQL has room for locks */
+const SESSIONS = 100_000
 const EFFECT_WITHIN = 1000
 /** a minute's grace for requests under way, ten seconds to the next sweep, and the work */
 const GONE_WITHIN = 120_000
@@ -17,7 +19,7 @@ const GONE_WITHIN = 120_000
 export const r43Bulk: Experiment = {
   id: 'R-43',
   title: 'much that ends at once',
-  size: { full: `a person with ${PERSONS} tokens, a client with ${CLIENTS}; 2 processes` },
+  size: { full: `a person with ${PERSONS} tokens and ${SESSIONS} sessions, a client with ${CLIENTS}; 2 processes` },
   target: `refused at every process within ${EFFECT_WITHIN} ms of the command; rows gone within ${GONE_WITHIN / 1000} s, in the background`,
 
   async run(bench) {
@@ -43,6 +45,8 @@ export const r43Bulk: Experiment = {
     await multiply(pool, { table: 'access_tokens', key: 'id_hash', many: PERSONS, where: 'grant_hash is not null' })
     await multiply(pool, { table: 'grants', key: 'id_hash', many: PERSONS / 10 })
     await multiply(pool, { table: 'access_tokens', key: 'id_hash', many: CLIENTS, where: 'client_epoch is not null' })
+    await multiply(pool, { table: 'sessions', key: 'id_hash', many: SESSIONS, where: 'account_id is not null' })
+    await pool.query(`update sessions set uid = encode(id_hash, 'hex') where account_id is not null`)
     const ends = [
       await effect(String(own.access_token), 'client', 'disable', grown.machine.id),
       await effect(grown.access[0]!, 'user', 'disable', 'ada@example.com'),
@@ -89,7 +93,8 @@ export const r43Bulk: Experiment = {
 
     async function count(): Promise<number> {
       const { rows } = await pool.query<{ n: number }>(
-        'select ((select count(*) from access_tokens) + (select count(*) from grants))::int as n',
+        `select ((select count(*) from access_tokens) + (select count(*) from grants)
+          + (select count(*) from sessions where account_id is not null))::int as n`,
       )
       return rows[0]!.n
     }

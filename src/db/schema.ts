@@ -221,6 +221,8 @@ export interface EndingsTable {
 export interface EndedEpochsTable {
   epoch: Epoch
   kind: 'account' | 'client'
+  /** of the account whose epoch it was; null for a client */
+  account_id: string | null
   ended_at: Timestamp
 }
 

@@ -1,5 +1,5 @@
 // What hung on an ended account or client is dead at once; here its rows go. Grants are found by their epoch, and codes,
-// families and tokens by their grant. Tokens that a client got for itself hang on nothing but the epoch, and an index for the
+// families and tokens by their grant; sessions by their account. Tokens that a client got for itself hang on nothing but the epoch, and an index for the
 // rare day on which a client ends would cost every token its share: they are found by walking over the table, once.
 import { sql } from 'kysely'
 import type { EndedEpochsTable } from './schema.ts'
@@ -10,6 +10,8 @@ const GRANTS_AT_ONCE = 200
 /** As many or more lie in a block, mostly those of others. */
 const TOKENS_PER_BLOCK = 20
 
+type EndedEpoch = { epoch: string; kind: EndedEpochsTable['kind'] | null; account_id: string | null; ended_at: Date }
+
 /** @returns a function that does the next piece of work for the epoch that ended first, at most some rows of it */
 export function createEpochSweep(): Sweep {
   let walk: { readonly epoch: string; readonly block: number } | undefined
@@ -17,14 +19,16 @@ export function createEpochSweep(): Sweep {
   return async (db, { before, size }) => {
     let next: typeof walk
     const done = await inBatch(db, async (trx) => {
-      const due = await sql<{ epoch: string; kind: EndedEpochsTable['kind'] | null; ended_at: Date }>`
-        select epoch, kind, ended_at from ended_epochs where ended_at < ${before} order by ended_at limit 1`.execute(
+      const due = await sql<EndedEpoch>`
+        select epoch, kind, account_id, ended_at from ended_epochs where ended_at < ${before} order by ended_at limit 1`.execute(
         trx,
       )
       const ended = due.rows[0]
       if (!ended) return { removed: 0, more: false }
       const grants = await ofGrants(trx, ended.epoch, size)
       if (grants !== undefined) return { removed: grants, more: true, upTo: ended.ended_at }
+      const sessions = await ofAccount(trx, ended, size)
+      if (sessions > 0) return { removed: sessions, more: true, upTo: ended.ended_at }
       if (ended.kind === 'client') {
         const from = walk?.epoch === ended.epoch ? walk.block : 0
         const to = from + Math.max(1, Math.floor(size / TOKENS_PER_BLOCK))
@@ -62,6 +66,15 @@ async function ofGrants(trx: Db, epoch: string, size: number): Promise<number | 
   if (full) return removed
   const gone = await sql`delete from grants where id_hash = any(${ids})`.execute(trx)
   return removed + Number(gone.numAffectedRows)
+}
+
+/** @returns how many sessions went. One that somebody holds is as dead, and goes when it would have expired. */
+async function ofAccount(trx: Db, { epoch, account_id }: EndedEpoch, size: number): Promise<number> {
+  if (account_id === null) return 0
+  const gone = await sql`delete from sessions where ctid = any(array(
+    select ctid from sessions where account_id = ${account_id} and account_epoch = ${epoch}
+    limit ${size} for update skip locked))`.execute(trx)
+  return Number(gone.numAffectedRows)
 }
 
 /** @returns how many tokens went from the blocks that begin here, or undefined behind the last one */

@@ -59,7 +59,8 @@ export function createEndings({ unit, now }: { unit: UnitOfWork; now: () => Date
         .values({ kind, id_hash: keyOfName(kind, id), ...ending })
         .onConflict((conflict) => conflict.columns(['kind', 'id_hash']).doUpdateSet(ending))
         .execute()
-      await db.insertInto('ended_epochs').values({ epoch, kind, ended_at: now() }).execute()
+      const owner = kind === 'account' ? id : null
+      await db.insertInto('ended_epochs').values({ epoch, kind, account_id: owner, ended_at: now() }).execute()
     },
 
     async anyEnded(things) {

@@ -34,7 +34,7 @@ export interface Sessions {
   /** @returns the session of a value, with the authorizations that it has under its other values */
   find(id: string): Promise<SessionPayload | undefined>
   findByUid(uid: string): Promise<SessionPayload | undefined>
-  /** Removes one value of a session, as when a login replaces it. */
+  /** Ends one value of a session, as when a login replaces it. */
   destroy(id: string): Promise<void>
   /** Ends the session under all its values, as at sign-out. */
   end(id: string): Promise<void>
@@ -42,13 +42,18 @@ export interface Sessions {
   endByUid(uid: string): Promise<EndedSession | undefined>
   /** @returns the live sessions of an account, the newest first */
   listOf(accountId: string): Promise<readonly SessionFacts[]>
-  /** Ends every session of an account, and every sign-in on its way to becoming one. */
+  /**
+   * Ends every sign-in of an account on its way to becoming a session, in the unit of work that has begun a new epoch of the
+   * account: sessions, however many, are over by that.
+   */
   endAll(accountId: string): Promise<void>
 }
 
 // An ended session keeps its row, emptied, until it would have expired: a request that read it before must not save it anew.
 const ENDED = sql<string>`'{}'::jsonb`
 const EMPTIED = { account_id: null, payload: ENDED } as const
+// What was a value of a session keeps its row for a while: a session must not lose the epoch that it began under.
+const REPLACED = sql<string>`'{"replaced": true}'::jsonb`
 
 /** Seconds: an end that moves by less is left where it is. */
 const TOUCH_AFTER = 60
@@ -69,7 +74,7 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
       .selectFrom('sessions')
       .leftJoin('accounts', 'accounts.epoch', 'sessions.account_epoch')
       .where('sessions.expires_at', '>', now())
-      .where('sessions.payload', '<>', ENDED)
+      .where('sessions.payload', 'not in', [ENDED, REPLACED])
       .where((eb) =>
         eb.or([
           eb('sessions.account_id', 'is', null),
@@ -96,8 +101,7 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
   /** Many tabs at once that have nothing new to say need not wait for each other, nor does anybody for their connections. */
   async function isSaved(id: string, payload: SessionPayload, expiresAt: Date): Promise<boolean> {
     const authorizations = JSON.stringify(payload.authorizations ?? {})
-    const row = await (await unit.read())
-      .selectFrom('sessions')
+    const row = await (await live())
       .select('uid')
       .where('id_hash', '=', key(id))
       .where('expires_at', '>', sql<Date>`${expiresAt}::timestamptz - make_interval(secs => ${TOUCH_AFTER})`)
@@ -116,7 +120,8 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
         // Two tabs may save the same session at once, each knowing only its own client: for the same account their
         // authorizations are merged, client by client, instead of the later one winning. What a tab knows of the other's
         // client may be an entry that has no grant yet.
-        // The epoch is that of the session's other values: only a new session begins under the one of the moment.
+        // The epoch is that of the session's other values: only a new session begins under the one of the moment, and one
+        // whose epoch is over is not saved.
         const accountId = payload.accountId ?? null
         const result = await sql`insert into sessions (id_hash, uid, account_id, account_epoch, payload, expires_at)
           select ${key(id)}, ${payload.uid}, ${accountId}::text,
@@ -125,6 +130,9 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
               (select epoch from accounts where id = ${accountId})),
             ${JSON.stringify(payload)}::jsonb, ${expiresAt}::timestamptz
           where not exists (select from sessions where uid = ${payload.uid} and payload = ${ENDED})
+            and not exists (
+              select from sessions left join accounts on accounts.epoch = account_epoch
+              where uid = ${payload.uid} and account_id = ${accountId} and accounts.id is null)
           on conflict (id_hash) do update set
             uid = excluded.uid, account_id = excluded.account_id, expires_at = excluded.expires_at,
             account_epoch = excluded.account_epoch,
@@ -152,7 +160,15 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
 
     findByUid,
 
-    destroy: (id) => change(id, (db) => db.deleteFrom('sessions').where('id_hash', '=', key(id)).execute()),
+    destroy: (id) =>
+      change(id, (db) =>
+        db
+          .updateTable('sessions')
+          .set({ payload: REPLACED, expires_at: now() })
+          .where('id_hash', '=', key(id))
+          .where('payload', '<>', ENDED)
+          .execute(),
+      ),
     end: (id) => change(id, (db, uid) => db.updateTable('sessions').set(EMPTIED).where('uid', '=', uid).execute()),
 
     endByUid: (uid) =>
@@ -181,18 +197,13 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
       })
     },
 
-    endAll: (accountId) =>
-      unit.run(async () => {
-        const db = await unit.write()
-        // First what may become a session, then sessions: of two requests at once, the one that made it is waited for.
-        await db
-          .deleteFrom('interactions')
-          .where(sql`payload -> 'result' -> 'login' ->> 'accountId'`, '=', accountId)
-          .execute()
-        const mine = db.selectFrom('sessions').where('account_id', '=', accountId)
-        for (const { uid } of await mine.select('uid').distinct().orderBy('uid').execute()) await lock(db, uid)
-        await db.updateTable('sessions').set(EMPTIED).where('account_id', '=', accountId).execute()
-      }),
+    async endAll(accountId) {
+      // Who has taken one already makes a session of it under the epoch that is over, and is waited for.
+      await (await unit.write())
+        .deleteFrom('interactions')
+        .where(sql`payload -> 'result' -> 'login' ->> 'accountId'`, '=', accountId)
+        .execute()
+    },
   }
 }
 

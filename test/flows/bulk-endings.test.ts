@@ -8,6 +8,7 @@ import { addCast, startTestServer, type TestServer, THINGS } from '../helpers/se
 
 const PERSONS_TOKENS = 10_000
 const CLIENTS_TOKENS = 100_000
+const SESSIONS = 30_000
 
 let server: TestServer
 let cast: Awaited<ReturnType<typeof addCast>>
@@ -74,6 +75,28 @@ it('R-43 one person with 10,000 tokens', async () => {
   expect(await active(others.body.access_token)).toBe(true)
   expect((await refresh(server, spa, others.body.refresh_token)).status).toBe(200)
   expect(await count('ended_epochs')).toBe(0)
+}, 60_000)
+
+it('S-186, R-43 one person with 30,000 sessions: more than PostgreSQL has locks for', async () => {
+  const id = await server.addPerson('many@example.com')
+  const signedIn = async (email: string) => {
+    const browser = createBrowser(server.issuer)
+    await passPages(browser, await browser.open(authorizeUrl(server, spa.id, pkce().challenge)), email)
+    return async () => (await browser.open(authorizeUrl(server, spa.id, pkce().challenge))).html.includes('"password"')
+  }
+  const asked = await signedIn('many@example.com')
+  const askedOther = await signedIn('bea@example.com')
+  await multiply(connected.pool, { table: 'sessions', key: 'id_hash', many: SESSIONS, where: `account_id = '${id}'` })
+  await connected.pool.query(`update sessions set uid = uid || encode(id_hash, 'hex') where account_id = $1`, [id])
+  const others = (await count('sessions')) - SESSIONS - 1
+
+  const begun = performance.now()
+  expect(await server.rooms.accounts.disable(id, 'operator')).toBe(true)
+  expect(performance.now() - begun).toBeLessThan(1000)
+  expect([await asked(), await askedOther()]).toEqual([true, false])
+  await sweepLater()
+  expect(await connected.pool.query('select from sessions where account_id = $1', [id])).toHaveProperty('rowCount', 0)
+  expect(await count('sessions')).toBeGreaterThanOrEqual(others)
 }, 60_000)
 
 it('R-43 one client with 100,000 tokens', async () => {

@@ -1,4 +1,5 @@
 // Sessions as rows: what two tabs write at once is kept, and what was ended stays so, whatever is still on its way.
+import { sql } from 'kysely'
 import { connect } from '../../src/db/connect.ts'
 import { createUnitOfWork, type UnitOfWork } from '../../src/db/unit-of-work.ts'
 import { createKeyRing } from '../../src/secrets/key-ring.ts'
@@ -13,6 +14,8 @@ let close: () => Promise<void>
 let unit: UnitOfWork
 let sessions: Sessions
 let interactions: Interactions
+/** another process */
+let elsewhere: { unit: UnitOfWork; sessions: Sessions }
 let time = Date.now()
 const later = () => new Date(time + HOUR)
 let count = 0
@@ -27,6 +30,8 @@ beforeAll(async () => {
     select 'usr_' || name, name, name, now(), now() from unnest(array['ada', 'bob', 'eve']) as name`)
   sessions = createSessions(parts)
   interactions = createInteractions(parts)
+  const other = createUnitOfWork(connected.db)
+  elsewhere = { unit: other, sessions: createSessions({ ...parts, unit: other }) }
 })
 afterAll(async () => {
   await close()
@@ -127,7 +132,7 @@ it('S-186 all sessions of an account end, and so does a sign-in that has not bec
   await interactions.save('eve signs in', login('usr_eve'), later())
   await interactions.save('bob signs in', login('usr_bob'), later())
   await interactions.save('nobody yet', { params: {} }, later())
-  await sessions.endAll('usr_eve')
+  await endAccount('usr_eve')
   for (const { id, is } of [one, two]) {
     expect(await sessions.find(id)).toBeUndefined()
     expect(await sessions.save(id, is, later())).toBe(false)
@@ -136,6 +141,60 @@ it('S-186 all sessions of an account end, and so does a sign-in that has not bec
   expect(await interactions.find('eve signs in')).toBeUndefined()
   expect(await interactions.find('bob signs in')).toBeDefined()
   expect(await interactions.find('nobody yet')).toBeDefined()
+})
+
+/** What `accounts/` does when all that a person has open ends: a new epoch. */
+async function endAccount(id: string): Promise<void> {
+  const { unit, sessions } = elsewhere
+  await unit.run(async () => {
+    await sql`update accounts set epoch = nextval('epochs') where id = ${id}`.execute(await unit.write())
+    await sessions.endAll(id)
+  })
+}
+
+it('S-186 requests that read a session before its account ended: none brings it back, whatever it does with it', async () => {
+  const ways: [string, (id: string, read: SessionPayload) => Promise<boolean>][] = [
+    ['saves what it read', (id, read) => sessions.save(id, read, later())],
+    ['saves it with one more app', (id, read) => sessions.save(id, { ...read, authorizations: { shop: {} } }, later())],
+    ['saves it under one more value', (id, read) => sessions.save(`${id} in a tab`, read, later())],
+    [
+      'saves it under another value',
+      async (id, read) => {
+        await sessions.destroy(id)
+        return sessions.save(`${id} replaced`, read, later())
+      },
+    ],
+  ]
+  for (const [way, save] of ways) {
+    const { id, is } = await begin('usr_eve')
+    const saved = await unit.run(async () => {
+      const read = (await sessions.find(id))!
+      await endAccount('usr_eve')
+      return save(id, read)
+    })
+    expect([way, saved]).toEqual([way, false])
+    for (const value of [id, `${id} in a tab`, `${id} replaced`]) expect(await sessions.find(value)).toBeUndefined()
+    expect(await sessions.findByUid(is.uid)).toBeUndefined()
+  }
+  // In the midst of replacing a value, too.
+  const { id, is } = await begin('usr_eve')
+  await unit.run(async () => {
+    await sessions.destroy(id)
+    await endAccount('usr_eve')
+    await sessions.save(`${id} replaced`, is, later())
+  })
+  expect(await sessions.findByUid(is.uid)).toBeUndefined()
+  // Who signs in anew is signed in.
+  const again = await begin('usr_eve')
+  expect(await sessions.find(again.id)).toBeDefined()
+})
+
+it('S-183 a request that replaces the value while the session ends does not bring it back', async () => {
+  const { id, is } = await begin()
+  await sessions.end(id)
+  await sessions.destroy(id)
+  expect(await sessions.save('replaced after the end', is, later())).toBe(false)
+  expect(await sessions.findByUid(is.uid)).toBeUndefined()
 })
 
 it('S-182 a session is gone at its end, to the second', async () => {
