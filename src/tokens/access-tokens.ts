@@ -1,5 +1,5 @@
 // Opaque access tokens, of people and of clients. JWT access tokens are never stored. A token is found only together with
-// what it hangs on: its grant, or the epoch of the client that got it for itself.
+// what it hangs on: its grant and family, or the epoch of the client that got it for itself.
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
@@ -34,7 +34,7 @@ export interface AccessTokens {
     facts: object,
     rest: { binding: TokenBinding; issuedAt: Date; expiresAt: Date },
   ): Promise<void>
-  /** @returns the token, while its grant, account and client stand; read in one statement on each use */
+  /** @returns the token, while its family, grant, account and client stand; read in one statement on each use */
   find(token: string): Promise<AccessToken | undefined>
   /** @returns whether there was one */
   destroy(token: string): Promise<boolean>
@@ -88,6 +88,17 @@ export function createAccessTokens({ unit, ring }: { unit: UnitOfWork; ring: Key
         .select(['facts', 'grant_hash', 'session_uid', 'dpop_jkt', 'issued_at', 'token.expires_at', 'grant.account_id'])
         .select(sql<string | null>`coalesce(${sql.ref('grant.client_id')}, clients.id)`.as('client_id'))
         .where('token.id_hash', '=', key(token))
+        // The rows of a family go when it ends; a refresh that was on its way may add one after that.
+        .where(({ not, exists, selectFrom }) =>
+          not(
+            exists(
+              selectFrom('endings')
+                .select('kind')
+                .where('kind', '=', 'family')
+                .whereRef('endings.id_hash', '=', 'token.family_hash'),
+            ),
+          ),
+        )
         .executeTakeFirst()
       if (!row?.client_id) return undefined
       return {

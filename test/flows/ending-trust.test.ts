@@ -292,6 +292,49 @@ it('S-093 a revoked refresh token takes its access tokens along, an access token
   expect([await active(all.jwt.access_token), await active(all.opaque.access_token)]).toEqual([false, true])
 })
 
+it.each([
+  ['a client that keeps its token', false],
+  ['one whose token was replaced a moment ago', true],
+])(
+  'S-093 no access token of a refresh that was on its way survives the revocation of the family: %s',
+  async (_what, isPublic) => {
+    const id = `overtaken-${isPublic}`
+    const scopes = (await server.rooms.clients.find('shop'))!.scopes
+    const shape = isPublic ? ({ kind: 'spa', authMethod: 'none' } as const) : {}
+    const client = { id, secret: (await server.addClient({ id, scopes, refresh: 'offline', ...shape })) || undefined }
+    const { refresh_token } = (await obtainTokens(server, client, { scope: 'openid things:read' })).body
+    expect((await refresh(server, client, refresh_token)).status).toBe(200)
+    // The facts about its tokens are to be written anew, and somebody holds them: the refresh has read the family, and waits.
+    await sql('update token_facts set expires_at = now()')
+    const holder = await server.database.pool({ max: 1 }).connect()
+    try {
+      await holder.query('begin')
+      await holder.query('select from token_facts for update')
+      const late = refresh(server, client, refresh_token)
+      await waiting(holder)
+      expect((await post(server, '/revoke', { token: refresh_token }, client)).status).toBe(200)
+      await holder.query('commit')
+      const { status, body } = await late
+      expect(status === 200 ? await active(body.access_token) : false).toBe(false)
+      await invalid(refresh(server, client, refresh_token))
+    } finally {
+      holder.release(true)
+    }
+  },
+)
+
+/** Resolves when another statement waits for a lock. */
+async function waiting(holder: { query(text: string): Promise<{ rowCount: number | null }> }): Promise<void> {
+  for (let time = 0; time < 100; time++) {
+    const { rowCount } = await holder.query(
+      "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+    )
+    if (rowCount) return
+    await new Promise((done) => setTimeout(done, 20))
+  }
+  throw new Error('nobody waits')
+}
+
 it('S-094 a JWT is revoked by its text, at once and on every node; APIs that do not ask wait for its end', async () => {
   const all = await connected()
   const since = performance.now()
