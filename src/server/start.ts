@@ -49,17 +49,29 @@ export async function startServer(options: StartOptions): Promise<Running> {
     say: (line) => log.warn(line),
     onLost: (error) => log.warn({ err: error }, 'database connection lost'),
   })
-  const stops: (() => Promise<void>)[] = [database.close]
-  const stop = async () => {
-    for (let next = stops.pop(); next; next = stops.pop()) await next()
+  let end: (() => Promise<void>) | undefined
+  let gateway: Gateway | undefined
+  const stopAll = async () => {
+    try {
+      // The server before its gateway: nobody is to wait for readiness to turn red.
+      await end?.()
+      await gateway?.close()
+    } finally {
+      await database.close()
+    }
+  }
+  let stopped: Promise<void> | undefined
+  const stop = () => {
+    stopped ??= stopAll()
+    return stopped
   }
   try {
     const demo = options.demo ?? database.embedded !== undefined
     const parts = { options, database, log, demo }
-    const { rooms, end } = await (config.workers === 1 ? serveAlone(parts) : serveTogether(parts))
-    stops.push(end)
-    // It stops after the server: nobody is to wait for readiness to turn red.
-    if (demo) stops.splice(1, 0, (await startDemoGateway(config, log)).close)
+    const serving = await (config.workers === 1 ? serveAlone(parts) : serveTogether(parts))
+    end = serving.end
+    if (demo) gateway = await startDemoGateway(config, log)
+    const { rooms } = serving
     await announce({ config, rooms, opened: database, demo, say, terminal, version: VERSION })
     return { rooms, stop }
   } catch (error) {
