@@ -26,7 +26,7 @@ export interface LiveParts {
   /** milliseconds of a clock that only goes forward */
   readonly clock: () => number
   /** hears that the connection was lost, once each time, and that a listener threw */
-  readonly report: (error: Error) => void
+  readonly report: (error: Error, what: 'connection' | 'listener') => void
 }
 
 export interface Live {
@@ -89,7 +89,7 @@ export function startLive({ connection, primary, clock, report }: LiveParts): Li
       try {
         listener()
       } catch (error) {
-        report(error as Error)
+        report(error as Error, 'listener')
       }
     }
   }
@@ -114,7 +114,7 @@ export function startLive({ connection, primary, clock, report }: LiveParts): Li
       try {
         await withClient(connection, over.signal, follow)
       } catch (error) {
-        if (!told && !over.signal.aborted) report(error as Error)
+        if (!told && !over.signal.aborted) report(error as Error, 'connection')
         told = true
       }
       retry = confirmedAt > Number.NEGATIVE_INFINITY ? FIRST_RETRY : Math.min(retry * 2, LAST_RETRY)

@@ -76,14 +76,14 @@ export async function serve({
       connection: database.connection,
       primary: database.primary,
       clock: () => performance.now(),
-      report: (error) => log.warn({ err: error }, 'the database is asked instead of memory until it is back'),
+      report: (error, what) => log.warn({ err: error }, LIVE_FAULTS[what]),
     })
     stops.push(live.stop)
     const rooms = await buildRooms({ config, db: database.db, log, live, keyTimes })
     const metrics = createMetrics({
       version: VERSION,
       pool: database.pool,
-      databaseUp: async () => (await pendingMigrations(database.probe)) !== undefined,
+      databaseUp: () => pendingMigrations(database.probe).then(() => true),
     })
     // A database that hangs makes this throw within 2 seconds, which is a no; so does a key ring of the moment that this process
     // cannot open, because its requests would only be answered by 503.
@@ -135,6 +135,11 @@ function connectionLimits({ connectionsPerAddress, trustedProxies: proxies }: Co
       log.warn({ from, most: connectionsPerAddress }, 'an address has too many connections: the longest idle are cut')
     },
   }
+}
+
+const LIVE_FAULTS = {
+  connection: 'the database is asked instead of memory until it is back',
+  listener: 'what changed could not be taken over',
 }
 
 /** Requests never wait for its connection, nor it for theirs. */
