@@ -20,7 +20,7 @@ export type Connection = string | { host: string; port: number; user: string; da
 
 export interface Connected {
   readonly db: Db
-  /** for tests: without the bounds of `db` */
+  /** for its counts; queries on it have no bounds */
   readonly pool: pg.Pool
   close(): Promise<void>
 }

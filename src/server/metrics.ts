@@ -12,11 +12,12 @@ import {
   Registry,
 } from 'prom-client'
 import type { SweepOutcome } from '../db/sweeper.ts'
+import { within } from '../db/within.ts'
 
 export interface MetricsParts {
   readonly version: string
   readonly pool: Pick<pg.Pool, 'totalCount' | 'idleCount' | 'waitingCount'>
-  /** whether the database answers */
+  /** whether the database answers; it may throw instead of no */
   readonly databaseUp: () => Promise<boolean>
 }
 
@@ -118,7 +119,8 @@ export function createMetrics({ version, pool, databaseUp }: MetricsParts): Metr
     aggregator: 'min',
     registers,
     async collect() {
-      this.set((await within(DATABASE_ANSWERS_WITHIN, databaseUp())) ? 1 : 0)
+      const up = await within(DATABASE_ANSWERS_WITHIN, databaseUp()).catch(() => false)
+      this.set(up ? 1 : 0)
     },
   })
   new Gauge({
@@ -161,16 +163,4 @@ export function createMetrics({ version, pool, databaseUp }: MetricsParts): Metr
 function routeOf(path: string): string {
   const first = path.split('/')[1] ?? ''
   return first === '' || ROUTES.has(first) ? `/${first}` : 'other'
-}
-
-async function within(milliseconds: number, answer: Promise<boolean>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), milliseconds)
-  })
-  try {
-    return await Promise.race([answer.catch(() => false), late])
-  } finally {
-    clearTimeout(timer)
-  }
 }
