@@ -7,7 +7,7 @@ import { outage } from './outage.ts'
 
 /** Milliseconds: how often the others look, and until when somebody must have decided. */
 const LOOK_AGAIN = 25
-const PATIENCE = 1_700
+const DECIDED_WITHIN = 1_700
 
 /** @returns a condition for the UPDATE: true for one transaction at a time, until its end; `key` names the row (8 bytes or more) */
 export function myTurn(key: Buffer): RawBuilder<boolean> {
@@ -24,7 +24,8 @@ export async function inTurn<T>(attempt: () => Promise<T | 'undecided'>): Promis
   for (;;) {
     const outcome = await attempt()
     if (outcome !== 'undecided') return outcome
-    if (performance.now() - begun > PATIENCE) throw outage('08006', 'A transaction that holds a row does not end.')
+    if (performance.now() - begun > DECIDED_WITHIN)
+      throw outage('08006', 'A transaction that holds a row does not end.')
     await sleep(LOOK_AGAIN)
   }
 }

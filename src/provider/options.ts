@@ -79,7 +79,7 @@ export function engineOptions(parts: ProviderParts): Configuration {
         requireNonce: (ctx) => ctx.oidc.client !== undefined && factsOf(ctx.oidc.client).dpop === 'nonce',
       },
       clientCredentials: { enabled: true },
-      introspection: { enabled: true, allowedPolicy: introspectionPolicy as never },
+      introspection: { enabled: true, allowedPolicy: introspectionPolicy },
       revocation: { enabled: true, allowedPolicy: ownTokensOnly },
       userinfo: { enabled: true },
       rpInitiatedLogout: { enabled: true, logoutSource: showSignOut, postLogoutSuccessSource: showSignedOut },

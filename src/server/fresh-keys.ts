@@ -4,7 +4,7 @@ import type Koa from 'koa'
 import { PUBLIC_PATHS } from '../provider/cache-headers.ts'
 
 /** Whoever asks for the key set gets what is held when the database takes longer than this. Milliseconds. */
-const PATIENCE = 250
+const KEY_SET_WITHIN = 250
 
 /**
  * @param refresh resolves when the keys at hand are those of now
@@ -14,7 +14,7 @@ export function freshKeys(refresh: () => Promise<void>): Koa.Middleware {
   return async (ctx, next) => {
     const fresh = refresh()
     if (PUBLIC_PATHS.has(ctx.path))
-      await Promise.race([fresh.catch(() => undefined), sleep(PATIENCE, undefined, { ref: false })])
+      await Promise.race([fresh.catch(() => undefined), sleep(KEY_SET_WITHIN, undefined, { ref: false })])
     else await fresh
     return next()
   }
