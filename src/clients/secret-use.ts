@@ -1,5 +1,5 @@
-// When secrets were last used, and their hashes under the newest version of the ring, which only a use can tell. A use is a note in memory; notes are written together, outside of any request, so that
-// authenticating a client stays a read.
+// Notes in memory when secrets were used, and which can be hashed under the newest ring version. They are written together once
+// a minute, so that authenticating a client stays a read.
 import type { ClientSecretStore, VersionedHash } from './secret-store.ts'
 
 const EVERY_MS = 60_000

@@ -14,7 +14,7 @@ export interface Pulse {
 
 const request = new AsyncLocalStorage<number>()
 
-/** Runs what somebody waits for the answer of. */
+/** Runs a request; waits inside it count from its beginning. */
 export function asRequest<T>(work: () => T): T {
   return request.run(performance.now(), work)
 }

@@ -7,7 +7,7 @@ import { inBatch, type Sweep } from './sweep.ts'
 import type { Db } from './unit-of-work.ts'
 
 const GRANTS_AT_ONCE = 200
-/** As many or more lie in a block, mostly those of others. */
+/** A block holds at least this many tokens, most of them of other clients. */
 const TOKENS_PER_BLOCK = 20
 
 type EndedEpoch = { epoch: string; kind: EndedEpochsTable['kind'] | null; account_id: string | null; ended_at: Date }

@@ -32,10 +32,10 @@ export function applyOverrides(provider: Provider, parts: ProviderParts, jwts: O
   acceptApiTokensAtUserinfo(provider, jwts)
 }
 
-/** Half as many clients as the library keeps at most; it has 100, and validates each of more anew at every request. */
+/** The library keeps 100 clients, and validates every other one anew at each request. It keeps up to twice this number. */
 const CLIENTS_KEPT = 5000
 
-/** It knows them by the hash of all that we say of them: what has changed is another client to it. */
+/** A client is kept under the hash of its metadata, so a changed one is a new one. */
 function keepMoreClients(provider: Provider): void {
   internals(provider).dynamicClients = new LRU({ maxSize: CLIENTS_KEPT })
 }

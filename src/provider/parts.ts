@@ -60,7 +60,7 @@ export interface ProviderParts {
   }
 }
 
-/** Lifetimes in seconds (DESIGN: defaults). */
+/** Lifetimes in seconds; the README's table says the same. */
 export const LIFETIMES = {
   code: 60,
   // The engine has it fixed.

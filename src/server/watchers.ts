@@ -9,7 +9,7 @@ const LONGEST = 15_000
 /** Who asks often is not gone because this machine is too busy to hear it. */
 const SHORTEST_PATIENCE = 3000
 
-/** Most watchers that are told apart: what one pretends to be costs nothing. */
+/** How many watchers are told apart, so that made-up ones cost no memory. */
 const MOST = 100
 
 export interface Watchers {

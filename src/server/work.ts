@@ -41,7 +41,7 @@ export async function work(config: Config): Promise<void> {
   }
 }
 
-/** @returns when it is on its way; whether somebody is there to hear it does not matter, because with him we end, too */
+/** Resolves when the message is sent. If the keeper is gone nobody hears it; then this process ends, too. */
 function tell(report: Report): Promise<void> {
   return new Promise((resolve) => process.send!(report, undefined, undefined, () => resolve()))
 }

@@ -13,7 +13,7 @@ import { createWatchers } from './watchers.ts'
 // Milliseconds.
 const FIRST_RETRY = 100
 const LAST_RETRY = 5000
-/** Whoever lived that long is not thought to die of what it was started into. */
+/** A worker that lived this long did not die of its start; the pause begins anew. */
 const SETTLED = 10_000
 /** A worker ends within ten seconds of the order to stop, or it does not. */
 const STOPS_WITHIN = 15_000

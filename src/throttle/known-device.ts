@@ -15,7 +15,8 @@ export interface KnownDevices {
 }
 
 /**
- * @param parts `hmacs` binds a value under the keys of the server (16 bytes each), that of new cookies first; `secure`: cookies go over https only
+ * @param parts `hmacs` binds a value under the keys of the server (16 bytes each), that of new cookies first; `secure`: cookies
+ *   go over https only
  * @returns the cookie's reader and writer; accounts are named by the key of their email
  */
 export function createKnownDevices({
