@@ -34,7 +34,12 @@ it('adds a client under the rules of a document and shows its secret once', asyn
     clients: { billing: { client_secret: expect.stringMatching(/^[\w-]{43}$/) } },
   })
   expect(await rooms.verifySecret('billing', json.clients.billing.client_secret)).toBe(true)
-  const entries = await rooms.db.selectFrom('audit_entries').select(['kind', 'actor']).orderBy('id').execute()
+  const entries = await rooms.db
+    .selectFrom('audit_entries')
+    .select(['kind', 'actor'])
+    .where('kind', '<>', 'key.activated')
+    .orderBy('id')
+    .execute()
   expect(entries).toEqual(['resource.added', 'client.added'].map((kind) => ({ kind, actor: 'operator' })))
 })
 

@@ -1,33 +1,13 @@
 // The rooms that operators' commands use, over a test database, without a server.
-import { createAccounts } from '../../src/accounts/create.ts'
-import { emailKey, isEmail } from '../../src/accounts/email.ts'
-import { createApply } from '../../src/apply/execute.ts'
-import { readUserFields } from '../../src/apply/user-fields.ts'
-import { createAudit } from '../../src/audit/append.ts'
-import type { Rooms } from '../../src/cli/rooms.ts'
-import { secretForm } from '../../src/clients/client.ts'
-import { readClientFields, writeClientFields } from '../../src/clients/fields.ts'
-import { createClientRegister } from '../../src/clients/register.ts'
-import { createClientSecretStore } from '../../src/clients/secret-store.ts'
-import { verifySecret } from '../../src/clients/secrets.ts'
-import { createClientStore } from '../../src/clients/store.ts'
+import { sql } from 'kysely'
+import { pino } from 'pino'
+import { commandRooms } from '../../src/command-rooms.ts'
+import { readConfig } from '../../src/config.ts'
 import { connect } from '../../src/db/connect.ts'
-import { createUnitOfWork, type UnitOfWork } from '../../src/db/unit-of-work.ts'
-import { createWithdraw } from '../../src/endings/withdraw.ts'
-import { readResourceFields, writeResourceFields } from '../../src/resources/fields.ts'
-import { createResourceRegister } from '../../src/resources/register.ts'
-import { createResourceStore } from '../../src/resources/store.ts'
-import { createKeyRing } from '../../src/secrets/key-ring.ts'
-import { makeRingKeys } from '../../src/secrets/ring-keys.ts'
-import { createConsents } from '../../src/sessions/consents.ts'
-import { createGrants } from '../../src/sessions/grants.ts'
-import { createSessions } from '../../src/sessions/sessions.ts'
-import { ensureSigningKeys } from '../../src/signing-keys/ensure.ts'
-import { nextStep } from '../../src/signing-keys/next-step.ts'
-import { createKeyRotation } from '../../src/signing-keys/rotate.ts'
-import { createSigningKeyStore } from '../../src/signing-keys/store.ts'
-import { KEY_TIMES } from '../../src/wire-keys.ts'
+import type { Db, UnitOfWork } from '../../src/db/unit-of-work.ts'
+import { buildRooms } from '../../src/wire.ts'
 import type { TestDatabase } from './database.ts'
+import { TEST_SECRET } from './server.ts'
 
 export type OperatorRooms = Awaited<ReturnType<typeof createOperatorRooms>>
 
@@ -40,98 +20,40 @@ export async function createOperatorRooms(
   { applyUnit = (unit) => unit }: { applyUnit?: (unit: UnitOfWork) => UnitOfWork } = {},
 ) {
   const { db, close } = connect(database.connection)
-  const unit = createUnitOfWork(db)
-  const now = () => new Date()
-  const ring = createKeyRing(makeRingKeys())
-  const audit = createAudit({ unit, now, requestId: () => undefined })
-  const clientStore = createClientStore({ unit, now })
-  const secrets = { store: createClientSecretStore({ unit }), ring, now }
-  const resourceStore = createResourceStore({ unit, now })
-  const sessions = createSessions({ unit, ring, now })
-  const grants = createGrants({ unit, now })
-  const keyStore = createSigningKeyStore({ unit, ring })
-  // Made when a test first looks at them: an RSA key takes its time.
-  const ensureKeys = () => ensureSigningKeys({ unit, store: keyStore, audit, now })
-  const rotation = createKeyRotation({
-    unit,
-    store: keyStore,
-    audit,
-    now,
-    times: KEY_TIMES,
-    algorithmsInUse: async () => new Set(['ES256', 'RS256']),
-    endKey: async () => undefined,
-  })
-  const accounts = createAccounts({ unit, ring, audit, now, noteEnd: async () => undefined })
-  const clients = {
-    ...createClientRegister({ unit, store: clientStore, secrets, audit, now, noteEnd: async () => undefined }),
-    find: clientStore.find,
-    list: clientStore.list,
-    listSecrets: secrets.store.list,
-  }
-  const resources = {
-    ...createResourceRegister({ unit, store: resourceStore, audit, clientsNaming: clientStore.namingResource }),
-    find: resourceStore.find,
-    list: resourceStore.list,
-  }
-  const link = async (path: string, made: Promise<{ token: string; expiresAt: Date }>) => {
-    const { token, expiresAt } = await made
-    return { url: `http://localhost:3000${path}?token=${token}`, expiresAt }
-  }
-  const people: Rooms['accounts'] = {
-    ...accounts,
-    makeSetPasswordLink: (id, actor) => link('/set-password', accounts.makeSetPasswordLink(id, actor)),
-    makeAdminLink: (actor) => link('/admin/setup', accounts.makeAdminLink(actor)),
-  }
-  const rooms: Rooms = {
-    now,
-    clients,
-    resources,
-    accounts: people,
-    signingKeys: {
-      async list() {
-        await ensureKeys()
-        const keys = await keyStore.records()
-        return keys.map((key) => ({ ...key, next: nextStep(key, keys, KEY_TIMES) }))
-      },
-      rotate: (...asked) => ensureKeys().then(() => rotation.rotate(...asked)),
-      retire: rotation.retire,
-    },
-    trust: {
-      ...createWithdraw({
-        unit,
-        audit,
-        endNamed: async () => true,
-        endSession: sessions.endByUid,
-        endGrant: grants.destroy,
-        grantsOf: grants.listOf,
-        forgetConsent: createConsents({ unit, now }).forget,
-      }),
-      token: () => Promise.reject(new Error('tokens need a server')),
-      sessionsOf: sessions.listOf,
-      grantsOf: grants.listOf,
-    },
-    apply: createApply({
-      unit: applyUnit(unit),
-      clients,
-      resources,
-      users: { ...people, rename: accounts.rename },
-      readResource: readResourceFields,
-      readClient: readClientFields,
-      readUser: (document) => readUserFields({ isEmail }, document),
-      emailKey,
-      writeResource: writeResourceFields,
-      writeClient: writeClientFields,
-      secretForm,
-    }),
-  }
+  const config = readConfig({ DATABASE_URL: database.url, GATEHOUSE_SECRET: TEST_SECRET })
+  await giveKeys(db)
+  const rooms = await buildRooms({ config, db, log: pino({ level: 'silent' }) })
+  await takeKeys(db)
+  const commands = commandRooms({ ...rooms, unit: applyUnit(rooms.unit) })
   return {
-    ...rooms,
-    accounts: { ...accounts, ...people },
+    ...commands,
+    accounts: { ...rooms.accounts, ...commands.accounts },
     db,
-    unit,
     close,
-    verifySecret: async (clientId: string, secret: string) =>
-      (await verifySecret(secrets, clientId, secret)) !== undefined,
+    verifySecret: rooms.atHand.verifySecret,
+  }
+}
+
+const KEY_TABLES = ['key_ring', 'signing_keys'] as const
+
+/** Of the first database of a test file, by table: the others get the same, because an RSA key takes its time to make. */
+const keys = new Map<string, string>()
+
+async function takeKeys(db: Db): Promise<void> {
+  if (keys.size > 0) return
+  for (const table of KEY_TABLES) {
+    const rows = await sql<{ all: string }>`select json_agg(one)::text as all from ${sql.table(table)} as one`.execute(
+      db,
+    )
+    keys.set(table, rows.rows[0]!.all)
+  }
+}
+
+async function giveKeys(db: Db): Promise<void> {
+  for (const [name, rows] of keys) {
+    const table = sql.table(name)
+    await sql`insert into ${table} select * from json_populate_recordset(null::${table}, ${rows}::json)
+      on conflict do nothing`.execute(db)
   }
 }
 
