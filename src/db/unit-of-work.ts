@@ -13,6 +13,7 @@ interface Unit {
   transaction?: Promise<ControlledTransaction<Schema>>
   closed: boolean
   onlyIfGranted: boolean
+  abandoned: boolean
   readonly evenIfRefused: ((db: Db) => Promise<unknown>)[]
   readonly onCommit: (() => void)[]
 }
@@ -33,6 +34,8 @@ export interface UnitOfWork {
   run<T>(work: () => Promise<T>, verdict?: (result: T) => Verdict): Promise<T>
   /** Says that the unit at hand used something up, which holds only if its request is granted: a refusal rolls it back. */
   onlyIfGranted(): void
+  /** Says that what the unit at hand stood on is over: its request is refused, whatever the answer looks like, and rolled back. */
+  abandon(): void
   /** Hands in a write of the unit at hand that is to hold whatever the answer: after a refusal it is made once more, by itself. */
   evenIfRefused(write: (db: Db) => Promise<unknown>): void
   /** @returns whether the unit at hand has begun to write: it sees what others do not see yet */
@@ -67,16 +70,17 @@ export function createUnitOfWork(pool: Db): UnitOfWork {
 
     async run(work, verdict = () => 'commit') {
       if (open()) return work()
-      const unit: Unit = { closed: false, onlyIfGranted: false, evenIfRefused: [], onCommit: [] }
+      const unit: Unit = { closed: false, onlyIfGranted: false, abandoned: false, evenIfRefused: [], onCommit: [] }
       return storage.run(unit, async () => {
         let outcome: Verdict = 'roll back'
         try {
           const result = await work()
           outcome = verdict(result)
+          if (unit.abandoned && outcome === 'commit') outcome = 'refuse'
           return result
         } finally {
           unit.closed = true
-          await finish(unit, outcome === 'refuse' && !unit.onlyIfGranted ? 'commit' : outcome, pool)
+          await finish(unit, outcome === 'refuse' && !unit.onlyIfGranted && !unit.abandoned ? 'commit' : outcome, pool)
         }
       })
     },
@@ -84,6 +88,11 @@ export function createUnitOfWork(pool: Db): UnitOfWork {
     onlyIfGranted() {
       const unit = open()
       if (unit) unit.onlyIfGranted = true
+    },
+
+    abandon() {
+      const unit = open()
+      if (unit) unit.abandoned = true
     },
 
     evenIfRefused: (write) => void open()?.evenIfRefused.push(write),

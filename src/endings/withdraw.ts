@@ -55,8 +55,9 @@ export function createWithdraw(parts: WithdrawParts): Withdraw {
       unit.run(async () => {
         const remembered = await forgetConsent(accountId, clientId)
         const given = (await grantsOf(accountId)).filter((grant) => grant.clientId === clientId)
-        for (const { id } of given) await endGrant(id, 'consent-withdrawn')
-        if (!remembered && given.length === 0) return false
+        let ended = 0
+        for (const { id } of given) if (await endGrant(id, 'consent-withdrawn')) ended += 1
+        if (!remembered && ended === 0) return false
         await audit({ kind: 'consent.withdrawn', actor, subject: accountId, detail: { client: clientId } })
         return true
       }),

@@ -1,7 +1,7 @@
 // Asking a person whether an app may have access, and remembering the answer.
 import type Koa from 'koa'
 import { errors } from 'oidc-provider'
-import { isConfidential } from '../clients/client.ts'
+import { type Client, isConfidential } from '../clients/client.ts'
 import { showPage } from '../http/show-page.ts'
 import type { PermissionGroup } from '../http/views.ts'
 import { allowedScopes } from '../resources/scope-policy.ts'
@@ -54,37 +54,42 @@ export async function allowAccess(
   ctx: Koa.Context,
   details: InteractionDetails,
 ): Promise<void> {
-  const accountId = details.session?.accountId
-  if (!accountId || details.prompt.name !== 'consent') {
+  const { session, client } = details
+  if (!session?.accountId || details.prompt.name !== 'consent') {
     ctx.redirect(`/interaction/${details.uid}`)
     ctx.status = 303
     return
   }
-  const account = await parts.findAccount(accountId)
-  if (!account || account.disabledAt) throw new errors.SessionNotFound('account is gone')
   const { asked } = await describeRequest(parts, details)
   if (!(await details.claim(({ consent }) => consent?.grantId !== undefined))) return details.goOn()
-  const grantId = await saveGrant(parts, details, accountId, asked)
+  // Whoever signs out, changes the password or disables the account meanwhile comes before this, or after it and ends it.
+  const held = await parts.sessions.hold(session.uid)
+  if (!held || held === 'ended' || held.accountId !== session.accountId || held.epoch === undefined) {
+    throw new errors.SessionNotFound('session was ended')
+  }
+  const answer = { client, accountId: session.accountId, epoch: held.epoch, asked }
+  const grantId = await saveGrant(parts, answer, held.grants[client.id])
+  await parts.sessions.noteGrant(session.uid, client.id, grantId)
   await details.finish({ consent: { grantId } }, { mergeWithLastSubmission: true })
 }
 
 async function saveGrant(
   parts: InteractionParts,
-  details: InteractionDetails,
-  accountId: string,
-  asked: AllowedScopes,
+  { client, accountId, epoch, asked }: { client: Client; accountId: string; epoch: string; asked: AllowedScopes },
+  grantId: string | undefined,
 ): Promise<string> {
-  const { client } = details
   const { Grant } = parts.provider()
-  const found = details.grantId ? await Grant.find(details.grantId) : undefined
+  const found = grantId ? await Grant.find(grantId) : undefined
   const fits = found?.accountId === accountId && found.clientId === client.id
-  const grant = fits ? found : new Grant({ accountId, clientId: client.id })
+  const grant = fits ? found : Object.assign(new Grant({ accountId, clientId: client.id }), { begins: { epoch } })
   if (asked.openid.length > 0) grant.addOIDCScope(asked.openid.join(' '))
   for (const [id, scopes] of Object.entries(asked.resources)) {
     if (scopes.length > 0) grant.addResourceScope(id, scopes.join(' '))
   }
   // A public client is asked again each time, so nothing is remembered that nobody would read.
-  if (isConfidential(client)) await parts.consents.remember(accountId, client.id, asked)
+  if (isConfidential(client) && !(await parts.consents.remember(accountId, client.id, asked, epoch))) {
+    throw new errors.SessionNotFound('account or client was ended')
+  }
   await parts.audit({ kind: 'consent.given', actor: accountId, subject: client.id, detail: { ...asked } })
   return grant.save()
 }

@@ -20,8 +20,7 @@ export interface InteractionDetails {
   /** the stored request; nothing of it is ever read from the page's address */
   readonly params: Readonly<Record<string, unknown>>
   readonly prompt: { readonly name: string }
-  readonly session?: { readonly accountId: string }
-  readonly grantId?: string
+  readonly session?: { readonly accountId: string; readonly uid: string }
   /**
    * Holds the interaction for the rest of the unit of work. Of many answers to one page one has it at a time.
    * @param isSame whether an answer that was there before is the one that is about to be given
@@ -53,8 +52,7 @@ export async function readInteraction(
     client,
     params: found.params,
     prompt: found.prompt,
-    session: found.session && { accountId: found.session.accountId },
-    grantId: found.grantId,
+    session: found.session && { accountId: found.session.accountId, uid: found.session.uid },
     async claim(isSame) {
       const isAnswered = ({ result }: { result?: Answer }) => result !== undefined && isSame(result)
       const held = await interactions.lock(found.uid, isAnswered)

@@ -7,6 +7,7 @@ import type { Csrf } from '../http/csrf.ts'
 import type { Resource } from '../resources/resource.ts'
 import type { Consents } from '../sessions/consents.ts'
 import type { Interactions } from '../sessions/interactions.ts'
+import type { Sessions } from '../sessions/sessions.ts'
 import type { Throttle } from '../throttle/create.ts'
 import type { KnownDevices } from '../throttle/known-device.ts'
 
@@ -17,6 +18,9 @@ export interface InteractionParts {
   readonly throttle: Throttle
   readonly devices: KnownDevices
   readonly audit: Audit
+  /** Rolls back what the request at hand has written, whatever its answer. */
+  readonly abandon: () => void
+  readonly sessions: Pick<Sessions, 'hold' | 'noteGrant'>
   readonly interactions: Interactions
   readonly consents: Consents
   readonly findClient: (id: string) => Promise<Client | undefined>

@@ -59,6 +59,7 @@ export function interactionRoutes(parts: InteractionParts): Koa.Middleware {
       await routes(ctx, next)
     } catch (error) {
       if (!(error instanceof errors.SessionNotFound)) throw error
+      parts.abandon()
       await showExpired(parts, ctx)
     }
   }

@@ -1,9 +1,10 @@
 // What the engine keeps of people: their sessions, the interactions under way, and their grants.
-import Provider, { type Adapter, errors } from 'oidc-provider'
+import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider'
 import { grantKey } from '../sessions/grants.ts'
 import type { SessionPayload } from '../sessions/sessions.ts'
 import { nameOfPushed } from './adapt-pushed.ts'
 import { actorAtHand, cameTooLate, isSigningOut, routeAtHand } from './at-hand.ts'
+import { type GrantBegins, isOver } from './grant.ts'
 import { LIFETIMES, type ProviderParts } from './parts.ts'
 import { after, given, without } from './payload.ts'
 
@@ -16,7 +17,13 @@ export function adaptPeople(parts: ProviderParts) {
   }
 }
 
-function sessions({ sessions: { sessions }, tokens, now, audit }: ProviderParts): Partial<Adapter> {
+function sessions(parts: ProviderParts): Partial<Adapter> {
+  const {
+    sessions: { sessions },
+    tokens,
+    now,
+    audit,
+  } = parts
   return {
     async upsert(id, payload, expiresIn) {
       if (cameTooLate()) return
@@ -26,7 +33,7 @@ function sessions({ sessions: { sessions }, tokens, now, audit }: ProviderParts)
       const expiresAt = new Date(Math.min(after(now, expiresIn).getTime(), end))
       const saved = await sessions.save(id, without(payload, 'jti') as SessionPayload, expiresAt)
       // Signed out while this request was on its way: what it made must not reach anybody.
-      if (!saved) throw new errors.SessionNotFound('session was ended')
+      if (!saved) throw isOver(parts, 'session was ended')
     },
     find: async (id) => given(await sessions.find(id), { jti: id }),
     // Whoever looks a session up by its name gets to know it, but not the value that its cookie carries.
@@ -34,15 +41,24 @@ function sessions({ sessions: { sessions }, tokens, now, audit }: ProviderParts)
     // A new value replaces the old one at a login, and where a person leaves one app but stays signed in.
     async destroy(id) {
       if (!isSigningOut()) return sessions.destroy(id)
-      const { uid, accountId } = Provider.ctx?.oidc.session ?? {}
-      await sessions.end(id)
-      if (uid && accountId) await tokens.endings.endNamed('session', uid, 'signed-out')
+      const { uid } = Provider.ctx!.oidc.session!
+      // Read anew, under its lock: another tab may have got a grant since this request began, or has signed out.
+      const ended = await sessions.endByUid(uid)
+      if (!ended) return
+      for (const grant of ended.grants) await endGrant(parts, grant)
+      await tokens.endings.endNamed('session', uid, 'signed-out')
+      const { accountId } = ended
       if (accountId) await audit({ kind: 'account.signed-out', actor: accountId, subject: accountId })
     },
   }
 }
 
-function interactions({ sessions: { interactions }, tokens, now }: ProviderParts): Partial<Adapter> {
+function interactions(parts: ProviderParts): Partial<Adapter> {
+  const {
+    sessions: { interactions },
+    tokens,
+    now,
+  } = parts
   return {
     upsert(id, payload, expiresIn) {
       const { session, parJti, ...rest } = without(payload, 'jti')
@@ -55,27 +71,42 @@ function interactions({ sessions: { interactions }, tokens, now }: ProviderParts
     find: async (id) => given(await interactions.find(id), { jti: id }),
     async destroy(id) {
       // Of two browsers tabs, or a double click, that come back from the same page, one goes on.
-      if (!(await interactions.destroy(id))) throw new errors.SessionNotFound('interaction session not found')
+      if (!(await interactions.destroy(id))) throw isOver(parts, 'interaction session not found')
     },
   }
 }
 
-function grants({ sessions: { grants }, now, tokens, audit }: ProviderParts): Partial<Adapter> {
+function grants(parts: ProviderParts): Partial<Adapter> {
+  const {
+    sessions: { grants, sessions },
+    now,
+    audit,
+  } = parts
   return {
-    async upsert(id, payload, expiresIn) {
+    async upsert(id, { jti: _, begins, ...payload }: AdapterPayload & { begins?: GrantBegins }, expiresIn) {
       const owner = { accountId: payload.accountId as string, clientId: payload.clientId as string }
       const end = expiresIn ? after(now, expiresIn) : undefined
-      // Account or client went while the request was on its way.
-      const saved = await grants.save(id, owner, without(payload, 'jti'), end)
-      if (!saved) throw new errors.SessionNotFound('account or client is gone')
-      const kind = saved === 'made' ? 'grant.started' : 'grant.changed'
+      const saved = begins
+        ? await grants.make(id, { ...owner, ...begins }, payload, end)
+        : await grants.change(id, owner, payload, end)
+      if (!saved) throw isOver(parts, 'the grant, its account or its client was ended')
+      const kind = begins ? 'grant.started' : 'grant.changed'
       await audit({ kind, actor: owner.accountId, subject: id, detail: { client: owner.clientId } })
     },
     find: async (id) => given(await grants.find(id), { jti: id }),
     async destroy(id) {
-      if ((await grants.destroy(id)) && (await tokens.revoke.grant(grantKey(id), 'signed-out'))) {
-        await audit({ kind: 'grant.ended', actor: actorAtHand(), subject: id, detail: { route: routeAtHand() } })
-      }
+      // With its session, which is read anew for that.
+      if (isSigningOut()) return
+      // Whoever changes a grant has its session first.
+      const { uid } = Provider.ctx?.oidc.session ?? {}
+      if (uid) await sessions.hold(uid)
+      await endGrant(parts, id)
     },
+  }
+}
+
+async function endGrant({ sessions: { grants }, tokens, audit }: ProviderParts, id: string): Promise<void> {
+  if ((await grants.destroy(id)) && (await tokens.revoke.grant(grantKey(id), 'signed-out'))) {
+    await audit({ kind: 'grant.ended', actor: actorAtHand(), subject: id, detail: { route: routeAtHand() } })
   }
 }

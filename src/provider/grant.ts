@@ -1,47 +1,79 @@
 // Where the grant of an authorization request comes from: this session, a remembered decision, or the operator's word that
 // an app is our own.
-import type { KoaContextWithOIDC } from 'oidc-provider'
+import { errors, type KoaContextWithOIDC } from 'oidc-provider'
 import { isConfidential } from '../clients/client.ts'
-import type { AllowedScopes } from '../sessions/consents.ts'
+import type { AllowedScopes, Consents } from '../sessions/consents.ts'
 import { factsOf } from './client-metadata.ts'
 import type { ProviderParts } from './parts.ts'
 
-type EngineGrant = InstanceType<KoaContextWithOIDC['oidc']['provider']['Grant']>
+/** What our pages and we add to a grant that is saved for the first time; it is not stored. */
+export interface GrantBegins {
+  /** of the account, as the session has it; undefined when this request begins the session */
+  readonly epoch?: string
+}
+
+type EngineGrant = InstanceType<KoaContextWithOIDC['oidc']['provider']['Grant']> & { begins?: GrantBegins }
 
 /** @returns the engine's `loadExistingGrant` */
-export function createLoadGrant({ sessions: { consents } }: Pick<ProviderParts, 'sessions'>) {
+export function createLoadGrant(parts: Pick<ProviderParts, 'sessions' | 'abandon'>) {
+  const { consents, sessions } = parts.sessions
   return async function loadExistingGrant(ctx: KoaContextWithOIDC): Promise<EngineGrant | undefined> {
-    const { oidc } = ctx
-    const client = oidc.client!
-    const accountId = oidc.account!.accountId
-    const inSession = oidc.result?.consent?.grantId ?? oidc.session!.grantIdFor(client.clientId)
-    const found = inSession ? await oidc.provider.Grant.find(inSession) : undefined
-    // Another account may have used this browser before.
-    const existing = found && found.accountId === accountId && found.clientId === client.clientId ? found : undefined
+    const { session, result } = ctx.oidc
+    const clientId = ctx.oidc.client!.clientId
+    const existing = await findOwn(ctx, result?.consent?.grantId ?? session!.grantIdFor(clientId))
+    if (!missingScopes(ctx, existing, await allowedWithoutAsking(ctx, consents.find))) return existing
 
-    const missing = missingScopes(ctx, existing, await allowedWithoutAsking(ctx, accountId))
-    if (!missing) return existing
-    const grant = existing ?? new oidc.provider.Grant({ accountId, clientId: client.clientId })
-    if (missing.openid.length > 0) grant.addOIDCScope(missing.openid.join(' '))
-    for (const [id, scopes] of Object.entries(missing.resources)) {
-      if (scopes.length > 0) grant.addResourceScope(id, scopes.join(' '))
-    }
-    await grant.save()
-    return grant
+    // All that decides is read once more when nobody else can change it: another tab may have got a grant for the same app,
+    // the session may have been ended, or the decision withdrawn.
+    const held = await sessions.hold(session!.uid)
+    if (held === 'ended') throw isOver(parts, 'session was ended')
+    const mine = held?.accountId === ctx.oidc.account!.accountId ? held : undefined
+    const now = await findOwn(ctx, mine?.grants[clientId] ?? existing?.jti)
+    const missing = missingScopes(ctx, now, await allowedWithoutAsking(ctx, consents.hold))
+    return missing ? extend(ctx, now, missing, mine?.epoch) : now
   }
 
-  async function allowedWithoutAsking(ctx: KoaContextWithOIDC, accountId: string): Promise<AllowedScopes | undefined> {
-    const client = ctx.oidc.client!
-    const facts = factsOf(client)
-    if (facts.firstParty) return requestedScopes(ctx)
+  async function allowedWithoutAsking(
+    { oidc }: KoaContextWithOIDC,
+    remembered: Consents['find'],
+  ): Promise<AllowedScopes | undefined> {
+    const facts = factsOf(oidc.client!)
+    if (facts.firstParty) return requestedScopes(oidc)
     // A public client cannot prove who it is, so an earlier decision says nothing about who asks now.
-    return isConfidential(facts) ? consents.find(accountId, client.clientId) : undefined
+    return isConfidential(facts) ? remembered(oidc.account!.accountId, oidc.client!.clientId) : undefined
   }
 }
 
+/** What the request at hand stood on is over: what it has written must not stay. @returns what to throw */
+export function isOver({ abandon }: Pick<ProviderParts, 'abandon'>, what: string): Error {
+  abandon()
+  return new errors.SessionNotFound(what)
+}
+
+/** Another account may have used this browser before. */
+async function findOwn({ oidc }: KoaContextWithOIDC, id: string | undefined): Promise<EngineGrant | undefined> {
+  const found = id === undefined ? undefined : await oidc.provider.Grant.find(id)
+  return found?.accountId === oidc.account!.accountId && found.clientId === oidc.client!.clientId ? found : undefined
+}
+
+async function extend(
+  { oidc }: KoaContextWithOIDC,
+  existing: EngineGrant | undefined,
+  missing: AllowedScopes,
+  epoch: string | undefined,
+): Promise<EngineGrant> {
+  const owner = { accountId: oidc.account!.accountId, clientId: oidc.client!.clientId }
+  const grant = existing ?? Object.assign(new oidc.provider.Grant(owner), { begins: { epoch } })
+  if (missing.openid.length > 0) grant.addOIDCScope(missing.openid.join(' '))
+  for (const [id, scopes] of Object.entries(missing.resources)) {
+    if (scopes.length > 0) grant.addResourceScope(id, scopes.join(' '))
+  }
+  await grant.save()
+  return grant
+}
+
 /** @returns the scopes of the request at hand, by whom they belong to */
-export function requestedScopes(ctx: KoaContextWithOIDC): AllowedScopes {
-  const { oidc } = ctx
+export function requestedScopes(oidc: KoaContextWithOIDC['oidc']): AllowedScopes {
   const asked = [...oidc.requestParamScopes]
   const resources = Object.fromEntries(
     Object.entries(oidc.resourceServers ?? {}).map(([id, server]) => [
@@ -59,7 +91,7 @@ function missingScopes(
   allowed: AllowedScopes | undefined,
 ): AllowedScopes | undefined {
   if (!allowed) return undefined
-  const asked = requestedScopes(ctx)
+  const asked = requestedScopes(ctx.oidc)
   const lacking = (wanted: readonly string[], may: readonly string[], has: string) => {
     const there = new Set(has.split(' '))
     return wanted.filter((scope) => may.includes(scope) && !there.has(scope))

@@ -83,7 +83,10 @@ function keepSymmetricKeys(provider: Provider, { sealedSecrets }: ProviderParts)
 /** Opaque values carry kind and checksum; refresh tokens name their family and are derived from what they replace. */
 function mintOurOwnIds(provider: Provider, { ring, tokens: { families } }: ProviderParts): void {
   loose(provider.AuthorizationCode).prototype.generateTokenId = () => mintOpaque('ac', ring.version)
-  loose(provider.Grant).prototype.generateTokenId = mintGrantId
+  const grant = loose(provider.Grant)
+  grant.prototype.generateTokenId = mintGrantId
+  // What is said of a grant that begins comes through to its adapter.
+  Object.defineProperty(grant, 'IN_PAYLOAD', { value: [...(grant.IN_PAYLOAD as string[]), 'begins'] })
   // The library's own id, and room for what it will be hashed under.
   const pushed = loose(provider.PushedAuthorizationRequest).prototype
   const randomId = pushed.generateTokenId as () => string

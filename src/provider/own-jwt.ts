@@ -50,10 +50,11 @@ export function createOwnJwts(parts: ProviderParts): OwnJwts {
         { kind: 'key' as const, key: keyOfName('key', claims.kid ?? '') },
       ]
       const family = claims.fid ? [{ kind: 'family' as const, key: Buffer.from(claims.fid, 'base64url') }] : []
-      if (await parts.tokens.endings.anyEnded([...things, ...family])) return false
+      const grant = claims.gid && Buffer.from(claims.gid, 'base64url')
+      const ended = [...things, ...family, ...(grant ? [{ kind: 'grant' as const, key: grant }] : [])]
+      if (await parts.tokens.endings.anyEnded(ended)) return false
       // Never from a cache: an ending is effective at commit.
-      if (claims.gid)
-        return (await parts.sessions.grants.find(grantId(Buffer.from(claims.gid, 'base64url')))) !== undefined
+      if (grant) return (await parts.sessions.grants.find(grantId(grant))) !== undefined
       return claims.epoch !== undefined && (await parts.clientStands(claims.client_id, claims.epoch))
     },
 

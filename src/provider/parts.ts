@@ -29,6 +29,8 @@ export interface ProviderParts {
   /** whether requests of ours (for a client's keys) may go to private addresses: in tests only */
   readonly privateAddresses: boolean
   readonly audit: Audit
+  /** Rolls back what the request at hand has written, whatever its answer. */
+  readonly abandon: () => void
   /** @returns the client, disabled ones included, as it was at most a second ago; the same object while nothing has changed */
   readonly findClient: (id: string) => Promise<Client | undefined>
   /** @returns whether the client is there, not disabled, and still in this epoch; read on each use */

@@ -63,6 +63,8 @@ export function buildServer({
       throttle,
       devices,
       audit,
+      abandon: unit.abandon,
+      sessions: rooms.sessions.sessions,
       interactions: rooms.sessions.interactions,
       consents: rooms.sessions.consents,
       authenticate: rooms.accounts.authenticate,
@@ -75,7 +77,7 @@ export function buildServer({
 
 /** @returns what an engine is built from, with the signing keys that are held now */
 export function engineParts(rooms: Rooms): ProviderParts {
-  const { config, ring, audit, now, signingKeys, tokens, sessions } = rooms
+  const { config, ring, unit, audit, now, signingKeys, tokens, sessions } = rooms
   return {
     ...rooms.atHand,
     findAccount: rooms.accounts.find,
@@ -85,6 +87,7 @@ export function engineParts(rooms: Rooms): ProviderParts {
     ring,
     cookieSigner: rooms.cookieSigner,
     audit,
+    abandon: unit.abandon,
     now,
     signingKeys: signingKeys.held(),
     tokens,

@@ -6,21 +6,24 @@ import type { UnitOfWork } from '../db/unit-of-work.ts'
 
 export interface GrantStore {
   /**
-   * Makes a grant under the epochs of the moment, or changes what one allows.
-   * @returns which of the two; undefined when its account or client is gone or disabled
+   * Makes a grant under the epochs of the moment.
+   * @param owner `epoch` is what the account's must still be, where a session says so
+   * @returns false when its account or client is gone or disabled, or the account's epoch is another
    */
-  save(
-    id: string,
-    owner: { accountId: string; clientId: string },
-    payload: object,
-    expiresAt?: Date,
-  ): Promise<'made' | 'changed' | undefined>
+  make(id: string, owner: GrantOwner & { readonly epoch?: string }, payload: object, expiresAt?: Date): Promise<boolean>
+  /** Changes what a grant allows; its epochs stay. @returns false when there is none any more: it must not come back by this */
+  change(id: string, owner: GrantOwner, payload: object, expiresAt?: Date): Promise<boolean>
   /** @returns the grant, while it has not expired and account and client stand */
   find(id: string): Promise<Record<string, unknown> | undefined>
   /** @returns whether there was one */
   destroy(id: string): Promise<boolean>
   /** @returns the live grants of an account, by client */
   listOf(accountId: string): Promise<readonly Grant[]>
+}
+
+export interface GrantOwner {
+  readonly accountId: string
+  readonly clientId: string
 }
 
 export interface Grant {
@@ -57,21 +60,31 @@ export function createGrants({ unit, now }: { unit: UnitOfWork; now: () => Date 
       .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', now())]))
   }
   return {
-    async save(id, { accountId, clientId }, payload, expiresAt) {
+    async make(id, { accountId, clientId, epoch }, payload, expiresAt) {
       const db = await unit.write()
-      // What is changed keeps its epochs: a grant that ended a moment ago must not come back by it.
-      const result = await sql<{ made: boolean }>`insert into grants
+      // Locked, so that who removes account or client has done it or waits: the foreign keys hold then.
+      const result = await sql`insert into grants
           (id_hash, account_id, client_id, account_epoch, client_epoch, payload, expires_at)
         select ${grantKey(id)}, accounts.id, clients.id, accounts.epoch, clients.epoch, ${JSON.stringify(payload)}::jsonb,
           ${expiresAt ?? null}::timestamptz
         from accounts, clients
         where accounts.id = ${accountId} and accounts.disabled_at is null
+          and accounts.epoch = coalesce(${epoch ?? null}::bigint, accounts.epoch)
           and clients.id = ${clientId} and clients.disabled_at is null
-        on conflict (id_hash) do update set payload = excluded.payload, expires_at = excluded.expires_at
-          where grants.account_id = excluded.account_id and grants.client_id = excluded.client_id
-        returning xmax = 0 as made`.execute(db)
-      const [row] = result.rows
-      return row && (row.made ? 'made' : 'changed')
+        for key share`.execute(db)
+      return result.numAffectedRows === 1n
+    },
+
+    async change(id, { accountId, clientId }, payload, expiresAt) {
+      const db = await unit.write()
+      const result = await db
+        .updateTable('grants')
+        .set({ payload: JSON.stringify(payload), expires_at: expiresAt ?? null })
+        .where('id_hash', '=', grantKey(id))
+        .where('account_id', '=', accountId)
+        .where('client_id', '=', clientId)
+        .executeTakeFirst()
+      return result.numUpdatedRows === 1n
     },
 
     async find(id) {

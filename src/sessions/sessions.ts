@@ -25,6 +25,15 @@ export interface SessionFacts {
   readonly clients: readonly string[]
 }
 
+/** A session whose grants are about to change. */
+export interface HeldSession {
+  readonly accountId?: string
+  /** of the account, under which the session began */
+  readonly epoch?: string
+  /** ids, by client */
+  readonly grants: Readonly<Record<string, string>>
+}
+
 export interface Sessions {
   /**
    * Saves a session under a value, unless all that would change is its end, by less than a minute.
@@ -34,11 +43,16 @@ export interface Sessions {
   /** @returns the session of a value, with the authorizations that it has under its other values */
   find(id: string): Promise<SessionPayload | undefined>
   findByUid(uid: string): Promise<SessionPayload | undefined>
+  /**
+   * Holds a session for the rest of the unit of work: nobody else saves or ends it meanwhile, nor gives it another grant.
+   * @returns what it is by now; undefined when it was never saved
+   */
+  hold(uid: string): Promise<HeldSession | 'ended' | undefined>
+  /** Notes in a session that is held which grant a client has in it. */
+  noteGrant(uid: string, clientId: string, grantId: string): Promise<void>
   /** Ends one value of a session, as when a login replaces it. */
   destroy(id: string): Promise<void>
-  /** Ends the session under all its values, as at sign-out. */
-  end(id: string): Promise<void>
-  /** Ends a session by its name. @returns what ended with it; undefined when there is no such session */
+  /** Ends a session under all its values, by its name. @returns what ended with it; undefined when there is no such session */
   endByUid(uid: string): Promise<EndedSession | undefined>
   /** @returns the live sessions of an account, the newest first */
   listOf(accountId: string): Promise<readonly SessionFacts[]>
@@ -88,15 +102,6 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
     const rows = await query.orderBy('sessions.expires_at').execute()
     return merge(rows, rows.at(-1))
   }
-
-  const change = (id: string, work: (db: Db, uid: string) => Promise<unknown>) =>
-    unit.run(async () => {
-      const db = await unit.write()
-      const row = await db.selectFrom('sessions').select('uid').where('id_hash', '=', key(id)).executeTakeFirst()
-      if (!row) return
-      await lock(db, row.uid)
-      await work(db, row.uid)
-    })
 
   /** Many tabs at once that have nothing new to say need not wait for each other, nor does anybody for their connections. */
   async function isSaved(id: string, payload: SessionPayload, expiresAt: Date): Promise<boolean> {
@@ -160,16 +165,45 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
 
     findByUid,
 
+    async hold(uid) {
+      const db = await unit.write()
+      await lock(db, uid)
+      const query = (await live()).select(['sessions.payload', 'account_epoch']).where('uid', '=', uid)
+      const rows = await query.orderBy('sessions.expires_at').execute()
+      const session = merge(rows, rows.at(-1))
+      if (!session) {
+        const any = await db.selectFrom('sessions').select('uid').where('uid', '=', uid).executeTakeFirst()
+        return any && 'ended'
+      }
+      const { accountId } = session
+      const epoch = rows.at(-1)?.account_epoch ?? undefined
+      const grants = Object.entries(session.authorizations as Record<string, Authorization>).flatMap(
+        ([client, { grantId }]) => (grantId ? [[client, grantId]] : []),
+      )
+      return { accountId, epoch, grants: Object.fromEntries(grants) }
+    },
+
+    async noteGrant(uid, clientId, grantId) {
+      const db = await unit.write()
+      const all = sql`coalesce(payload -> 'authorizations', '{}')`
+      await sql`update sessions set payload = payload || jsonb_build_object('authorizations', ${all} || jsonb_build_object(
+          ${clientId}::text, coalesce(${all} -> ${clientId}::text, '{}') || jsonb_build_object('grantId', ${grantId}::text)))
+        where uid = ${uid} and payload not in (${ENDED}, ${REPLACED})`.execute(db)
+    },
+
     destroy: (id) =>
-      change(id, (db) =>
-        db
+      unit.run(async () => {
+        const db = await unit.write()
+        const row = await db.selectFrom('sessions').select('uid').where('id_hash', '=', key(id)).executeTakeFirst()
+        if (!row) return
+        await lock(db, row.uid)
+        await db
           .updateTable('sessions')
           .set({ payload: REPLACED, expires_at: now() })
           .where('id_hash', '=', key(id))
           .where('payload', '<>', ENDED)
-          .execute(),
-      ),
-    end: (id) => change(id, (db, uid) => db.updateTable('sessions').set(EMPTIED).where('uid', '=', uid).execute()),
+          .execute()
+      }),
 
     endByUid: (uid) =>
       unit.run(async () => {

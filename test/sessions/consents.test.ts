@@ -1,7 +1,7 @@
 // What people have allowed is remembered, however many windows they allow it in.
 import { connect } from '../../src/db/connect.ts'
 import { createUnitOfWork } from '../../src/db/unit-of-work.ts'
-import { type Consents, createConsents } from '../../src/sessions/consents.ts'
+import { type AllowedScopes, type Consents, createConsents } from '../../src/sessions/consents.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
 
 let database: TestDatabase
@@ -28,8 +28,15 @@ afterAll(async () => {
   await database.drop()
 })
 
+const epochOf = async (id: string): Promise<string> =>
+  (await database.pool().query('select epoch from accounts where id = $1', [id])).rows[0].epoch
+
+async function remember(account: string, client: string, allowed: AllowedScopes): Promise<void> {
+  expect(await consents.remember(account, client, allowed, await epochOf(account))).toBe(true)
+}
+
 it('S-187 is remembered per person and app', async () => {
-  await consents.remember('usr_ada', 'shop', { openid: ['openid'], resources: { orders: ['read'] } })
+  await remember('usr_ada', 'shop', { openid: ['openid'], resources: { orders: ['read'] } })
   expect(await consents.find('usr_ada', 'shop')).toEqual({ openid: ['openid'], resources: { orders: ['read'] } })
   expect(await consents.find('usr_ada', 'blog')).toBeUndefined()
   expect(await consents.find('usr_bob', 'shop')).toBeUndefined()
@@ -39,7 +46,7 @@ it('S-187 consents given at once are all remembered: 20 of 20, on two resources'
   const names = Array.from({ length: 20 }, (_, index) => `scope-${index}`)
   await Promise.all(
     names.map((name, index) =>
-      consents.remember('usr_bob', 'blog', { openid: ['openid', name], resources: { [`r${index % 2}`]: [name] } }),
+      remember('usr_bob', 'blog', { openid: ['openid', name], resources: { [`r${index % 2}`]: [name] } }),
     ),
   )
   const found = (await consents.find('usr_bob', 'blog'))!
@@ -51,7 +58,16 @@ it('S-187 consents given at once are all remembered: 20 of 20, on two resources'
 
 it('nothing is forgotten by a smaller consent, and nothing is remembered twice', async () => {
   const all = { openid: ['openid', 'email'], resources: { orders: ['read', 'write'] } }
-  await consents.remember('usr_ada', 'blog', all)
-  await consents.remember('usr_ada', 'blog', { openid: ['openid'], resources: { orders: ['read'] } })
+  await remember('usr_ada', 'blog', all)
+  await remember('usr_ada', 'blog', { openid: ['openid'], resources: { orders: ['read'] } })
   expect(await consents.find('usr_ada', 'blog')).toEqual(all)
+})
+
+it('S-186 is not remembered of an account that was ended since it was asked, nor for what is not there', async () => {
+  const allowed = { openid: ['openid'], resources: {} }
+  const epoch = await epochOf('usr_bob')
+  await database.pool().query("update accounts set epoch = nextval('epochs') where id = 'usr_bob'")
+  expect(await consents.remember('usr_bob', 'shop', allowed, epoch)).toBe(false)
+  expect(await consents.remember('usr_bob', 'gone', allowed, await epochOf('usr_bob'))).toBe(false)
+  expect(await consents.find('usr_bob', 'shop')).toBeUndefined()
 })

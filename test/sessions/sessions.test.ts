@@ -107,7 +107,7 @@ it('S-183 an ended session ends under all its values, and a request that comes l
   const { id, is } = await begin()
   await sessions.save('a second', is, later())
   const other = await begin()
-  await sessions.end(id)
+  await sessions.endByUid(is.uid)
   for (const value of [id, 'a second']) expect(await sessions.find(value)).toBeUndefined()
   expect(await sessions.findByUid(is.uid)).toBeUndefined()
   expect(await sessions.save(id, is, later())).toBe(false)
@@ -119,9 +119,9 @@ it('S-183 an ended session ends under all its values, and a request that comes l
 
 it('S-183 requests on their way while the session ends: it stays ended, 20 times', async () => {
   for (let round = 0; round < 20; round++) {
-    const { id } = await begin()
+    const { id, is } = await begin()
     const ways = Array.from({ length: 4 }, (_, way) => authorize(id, `app-${way}`, Promise.resolve()))
-    await Promise.allSettled([...ways, sessions.end(id)])
+    await Promise.allSettled([...ways, sessions.endByUid(is.uid)])
     expect(await sessions.find(id)).toBeUndefined()
   }
 })
@@ -191,7 +191,7 @@ it('S-186 requests that read a session before its account ended: none brings it 
 
 it('S-183 a request that replaces the value while the session ends does not bring it back', async () => {
   const { id, is } = await begin()
-  await sessions.end(id)
+  await sessions.endByUid(is.uid)
   await sessions.destroy(id)
   expect(await sessions.save('replaced after the end', is, later())).toBe(false)
   expect(await sessions.findByUid(is.uid)).toBeUndefined()
@@ -241,8 +241,8 @@ it('what is saved already is not written again: tabs without news neither wait n
 })
 
 it('a session that was ended is not taken for saved', async () => {
-  const { id } = await begin()
+  const { id, is } = await begin()
   const read = (await sessions.find(id))!
-  await sessions.end(id)
+  await sessions.endByUid(is.uid)
   expect(await sessions.save(id, read, later())).toBe(false)
 })
