@@ -1,5 +1,6 @@
 // The table of accounts: rows in, accounts out.
-import { type ExpressionBuilder, type Selectable, sql } from 'kysely'
+import type { ExpressionBuilder, Selectable } from 'kysely'
+import { endEpoch } from '../db/end-epoch.ts'
 import type { AccountsTable, Schema } from '../db/schema.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { Account } from './account.ts'
@@ -104,15 +105,7 @@ export function createAccountStore({ unit, now }: { unit: UnitOfWork; now: () =>
       return (await query.executeTakeFirst()) !== undefined
     },
 
-    async endEpoch(id) {
-      const db = await unit.write()
-      const result = await sql<{
-        epoch: string
-      }>`with before as (select id, epoch from accounts where id = ${id} for update)
-        update accounts set epoch = nextval('epochs') from before where accounts.id = before.id
-        returning before.epoch`.execute(db)
-      return result.rows[0]?.epoch
-    },
+    endEpoch: async (id) => endEpoch(await unit.write(), 'accounts', id),
 
     setPasswordHash: (id, hash) => update(id, { password_hash: hash }),
 

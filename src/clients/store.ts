@@ -1,5 +1,6 @@
 // The table of clients: rows in, clients out.
 import { type Selectable, sql } from 'kysely'
+import { endEpoch } from '../db/end-epoch.ts'
 import type { ClientsTable } from '../db/schema.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import {
@@ -83,15 +84,7 @@ export function createClientStore({ unit, now }: { unit: UnitOfWork; now: () => 
       return result.numUpdatedRows === 1n
     },
 
-    async endEpoch(id) {
-      const db = await unit.write()
-      const result = await sql<{
-        epoch: string
-      }>`with before as (select id, epoch from clients where id = ${id} for update)
-        update clients set epoch = nextval('epochs') from before where clients.id = before.id
-        returning before.epoch`.execute(db)
-      return result.rows[0]?.epoch
-    },
+    endEpoch: async (id) => endEpoch(await unit.write(), 'clients', id),
 
     async setDisabled(id, disabledAt) {
       const db = await unit.write()
