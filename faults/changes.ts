@@ -28,6 +28,7 @@ const CHANGES: readonly (readonly [string, string, string, string])[] = [
   ['signing_keys', 'update', "new.state = 'retiring' and old.state <> 'retiring'", 'key retired'],
   ['signing_keys', 'update', "new.state = 'gone' and old.state <> 'gone'", 'key gone'],
   ['account_links', 'update', 'old.used_at is null and new.used_at is not null', 'link used'],
+  ['pushed_requests', 'delete', 'old.expires_at > now()', 'pushed request removed'],
 ]
 
 /** In one transaction there are as many of the left as of the right. */
@@ -71,6 +72,7 @@ const REASONS: readonly (readonly [what: string, reasons: readonly string[]])[] 
   ['consent changed', ['consent.given']],
   ['key ring changed', ['ring.rewrapped', 'ring.version-added', 'ring.version-used', 'ring.version-dropped']],
   ['link used', ['account.password-set', 'account.admin-made']],
+  ['pushed request removed', ['database.promoted']],
   ['secret made', ['client.added', 'client.changed', 'client.secret-rotated']],
 ]
 

@@ -41,6 +41,7 @@ export const AUDIT_KINDS = [
   'family.ended',
   'token.issued',
   'token.revoked',
+  'database.promoted',
   'key.published',
   'key.activated',
   'key.retired',
@@ -55,7 +56,8 @@ export interface AuditEntry {
   /** who acted: an account id, `client:<id>`, `operator` for the command line, `server` for what is done on
    *  schedule, or `anonymous` */
   readonly actor: string
-  /** what it happened to: the id of an account, client, resource, grant, family or signing key, or a version of the key ring */
+  /** what it happened to: the id of an account, client, resource, grant, family or signing key, a version of the key ring, or the
+   *  timeline of a database */
   readonly subject?: string
   /** before and after, reason; never a secret, code, token or password */
   readonly detail?: Readonly<Record<string, unknown>>

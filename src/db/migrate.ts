@@ -16,6 +16,7 @@ import * as epochs from '../../migrations/0012-epochs.ts'
 import * as ringVersions from '../../migrations/0015-ring-versions.ts'
 import * as housekeeping from '../../migrations/0016-housekeeping.ts'
 import * as boundTokens from '../../migrations/0017-bound-tokens.ts'
+import * as primaryMet from '../../migrations/0019-primary-met.ts'
 import * as ownerOfEpochs from '../../migrations/0020-owner-of-epochs.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import type { Db } from './unit-of-work.ts'
@@ -41,6 +42,7 @@ const MIGRATIONS: Record<string, OurMigration> = {
   '0015-ring-versions': ringVersions,
   '0016-housekeeping': housekeeping,
   '0017-bound-tokens': boundTokens,
+  '0019-primary-met': primaryMet,
   '0020-owner-of-epochs': ownerOfEpochs,
 }
 

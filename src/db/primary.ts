@@ -1,11 +1,13 @@
 // Only the primary is used, and only one of the newest timeline: a standby knows less than was promised, and an old primary
 // that was cut off or came back does not know what its successor has promised since.
 import type { ClientBase } from 'pg'
+import { meetPrimary } from './meet-primary.ts'
 import { outage } from './outage.ts'
 
 export interface PrimaryWatch {
   /**
-   * Asks a new connection where it leads, and remembers it.
+   * Asks a new connection where it leads, and remembers it. On another primary than the last one, what may be used once is ended
+   * before the connection is used.
    * @throws an outage with code 08004 for a standby, and for a primary of an older timeline than this process has seen
    */
   check(client: ClientBase): Promise<void>
@@ -30,6 +32,7 @@ const KEPT_SECRET = /^(0A000|42883|42501|55000)$/
 /** @returns the watch that all pools of a process share; what it has seen lasts as long as the process */
 export function createPrimaryWatch(): PrimaryWatch {
   const newest = new Map<string, number>()
+  const met = new Map<string, number>()
   const seen = new WeakMap<ClientBase, { system: string; timeline: number }>()
 
   return {
@@ -46,6 +49,7 @@ export function createPrimaryWatch(): PrimaryWatch {
         )
       }
       newest.set(system, timeline)
+      if (met.get(system) !== timeline && (await meetPrimary(client, { system, timeline }))) met.set(system, timeline)
       seen.set(client, { system, timeline })
     },
 

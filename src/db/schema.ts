@@ -250,6 +250,15 @@ export interface VersionsTable {
   version: string
 }
 
+/** One row: the primary that this database was last used on (`db/meet-primary.ts`). */
+export interface PrimaryMetTable {
+  id: number
+  system: string
+  timeline: number
+  /** null until there has been another one */
+  promoted_at: MaybeTimestamp
+}
+
 export interface Schema {
   key_ring: KeyRingTable
   signing_keys: SigningKeysTable
@@ -274,4 +283,5 @@ export interface Schema {
   throttle_buckets: ThrottleBucketsTable
   audit_entries: AuditEntriesTable
   versions: VersionsTable
+  primary_met: PrimaryMetTable
 }

@@ -5,7 +5,7 @@ import { factsOf } from './client-metadata.ts'
 import { CLOCK_TOLERANCE, type ProviderParts } from './parts.ts'
 
 /** How far ahead an assertion may end, in seconds: so long its `jti` must be remembered. */
-const LONGEST_AHEAD = 5 * 60
+export const LONGEST_AHEAD = 5 * 60
 
 interface Claims {
   /** both seconds since 1970, and known to be numbers */

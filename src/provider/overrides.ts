@@ -1,5 +1,6 @@
 // The one module that changes the library's own classes. Each change has a contract test; an upgrade of the library is this
 // file and one test run.
+import { decodeJwt } from 'jose'
 import type Provider from 'oidc-provider'
 import { errors } from 'oidc-provider'
 // @ts-expect-error the typings leave out the library's insides
@@ -9,6 +10,7 @@ import internals from 'oidc-provider/lib/helpers/weak_cache.js'
 import { MOST_FIELDS } from '../http/well-formed.ts'
 import { grantId, mintGrantId } from '../sessions/grants.ts'
 import { mintOpaque } from '../tokens/access-tokens.ts'
+import { LONGEST_AHEAD } from './assertion-policy.ts'
 import { factsOf } from './client-metadata.ts'
 import { jktOf, type OwnJwts } from './own-jwt.ts'
 import type { ProviderParts } from './parts.ts'
@@ -131,8 +133,29 @@ const PROOF_AHEAD = 300
 /** The library looks, then writes: two at once both pass. One insert decides instead. */
 function seeReplaysOnce(provider: Provider, { tokens: { replays } }: ProviderParts): void {
   loose(provider.ReplayDetection).unique = (issuer: string, jti: string, exp: number) => {
-    const proves = contextOf(provider)?.get('DPoP') !== ''
-    return replays.firstUse(issuer, jti, new Date((exp + (proves ? PROOF_AHEAD : 0)) * 1000))
+    const ctx = contextOf(provider)
+    const proves = ctx?.get('DPoP') !== ''
+    const earliest = exp - LONGEST_AHEAD
+    const madeAt = [ctx?.get('DPoP'), ctx?.oidc.params?.client_assertion].map((jwt) => issuedAt(jwt, jti, earliest))
+    return replays.firstUse(issuer, jti, {
+      madeAt: new Date(Math.min(...madeAt, exp) * 1000),
+      expiresAt: new Date((exp + (proves ? PROOF_AHEAD : 0)) * 1000),
+    })
+  }
+}
+
+/**
+ * A request may bring two, one of which is not verified yet: the older one counts.
+ * @param earliest for what does not say when it was made
+ * @returns when the JWT was made, in seconds since 1970; infinity when it is not the one with this `jti`
+ */
+function issuedAt(jwt: unknown, jti: string, earliest: number): number {
+  try {
+    const claims = decodeJwt(String(jwt))
+    if (claims.jti !== jti) return Number.POSITIVE_INFINITY
+    return typeof claims.iat === 'number' ? claims.iat : earliest
+  } catch {
+    return Number.POSITIVE_INFINITY
   }
 }
 

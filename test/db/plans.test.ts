@@ -17,6 +17,7 @@ const SMALL = [
   'signing_keys',
   'resources',
   'versions',
+  'primary_met',
   'kysely_migration',
   'migration_floors',
   'token_facts',

@@ -1,7 +1,8 @@
 // The database is restarted, killed, cut from its standby, and replaced by it, under load and behind a proxy that leads to
 // another server as HAProxy would. What was acknowledged is there afterwards, and nobody waits for more than two seconds.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createDatabase } from '../helpers/database.ts'
+import pg from 'pg'
+import { createDatabase, type TestDatabase } from '../helpers/database.ts'
 import { type FaultProxy, startFaultProxy } from '../helpers/fault-proxy.ts'
 import { basic } from '../helpers/flow.ts'
 import { checkTokens } from '../helpers/ledger-checks.ts'
@@ -20,6 +21,7 @@ let host: PostgresHost
 let primary: PostgresNode
 let standby: PostgresNode
 let way: FaultProxy
+let database: TestDatabase
 let running: ServerProcess
 let issuer: string
 let cast: Awaited<ReturnType<typeof addCast>>
@@ -28,7 +30,7 @@ const ledger: Ledger = emptyLedger()
 beforeAll(async () => {
   host = await startPostgres()
   primary = host.node
-  const database = await createDatabase(primary.connection)
+  database = await createDatabase(primary.connection)
   way = await startFaultProxy(database.connection)
   const port = await freePort()
   issuer = `http://localhost:${port}`
@@ -143,6 +145,12 @@ it('R-24 a failover to the synchronous standby loses nothing; R-25 the old prima
   expect(seen.misses).toEqual([])
   expect(seen.recovered).toBeLessThan(BACK)
   expect(await kept()).toEqual([])
+  // What was not used yet is over, as it must be where nobody knows what is lost; that is told once, by whoever came first.
+  const promoted = new pg.Client({ ...standby.connection, database: database.connection.database })
+  await promoted.connect()
+  const { rows } = await promoted.query(`select actor, subject from audit_entries where kind = 'database.promoted'`)
+  await promoted.end()
+  expect(rows).toEqual([{ actor: 'server', subject: '2' }])
 
   await primary.start({ synchronous_standby_names: '' })
   way.switchTo(primary.connection)
