@@ -32,6 +32,7 @@ export function commandRooms(rooms: Rooms): CommandRooms {
     signingKeys: commandKeys(rooms.signingKeys),
     trust: {
       ...rooms.withdraw,
+      all: rooms.endAll,
       token: createRevokeToken({ ...engineParts(rooms), unit }),
       sessionsOf: rooms.sessions.sessions.listOf,
       grantsOf: rooms.sessions.grants.listOf,

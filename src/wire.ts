@@ -13,6 +13,7 @@ import type { Config } from './config.ts'
 import type { Live } from './db/live.ts'
 import { createUnitOfWork, type Db } from './db/unit-of-work.ts'
 import { createEndings } from './endings/end.ts'
+import { createEndAll } from './endings/end-all.ts'
 import { createWithdraw } from './endings/withdraw.ts'
 import { createCookieSigner } from './http/cookie-signer.ts'
 import { currentRequestId } from './http/request-id.ts'
@@ -167,6 +168,7 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
     }),
     accounts,
     withdraw,
+    endAll: createEndAll({ unit, now, endSignIns: sessions.endSignIns }),
     signingKeys,
     throttle: createThrottle({
       db,

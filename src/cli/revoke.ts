@@ -1,7 +1,7 @@
 // revoke: ends trust at once, by the name of what is to end.
 import type { Command } from 'commander'
 import { OperatorFault } from '../vocabulary/fault.ts'
-import { answer, examples, GATEHOUSE, OPERATOR, readSecret, unknownFault } from './command.ts'
+import { answer, confirm, examples, GATEHOUSE, OPERATOR, readSecret, unknownFault } from './command.ts'
 import type { Output } from './output.ts'
 import type { Rooms, WithRooms } from './rooms.ts'
 import { secretInArgv } from './user.ts'
@@ -13,6 +13,8 @@ interface Options {
   readonly session?: string
   readonly token?: boolean
   readonly stdin?: boolean
+  readonly all?: boolean
+  readonly yes?: boolean
 }
 
 const EFFECT = 'Effective now on every node; an API that does not ask stops within the life of its access tokens.'
@@ -31,6 +33,8 @@ export function addRevokeCommand(
     .option('--session <id>', 'one login session; "user show" lists them')
     .option('--token', 'one token or code, from a prompt or standard input; a refresh token ends its family')
     .option('--stdin', 'read the token from standard input')
+    .option('--all', 'all that everybody has open, as after a failover to an asynchronous standby')
+    .option('-y, --yes', 'with --all: do not ask')
     // Let through, so that a token among the arguments gets its own answer.
     .allowExcessArguments()
     .addHelpText(
@@ -39,11 +43,21 @@ export function addRevokeCommand(
         'revoke --user ada@example.com',
         'revoke --user ada@example.com --client shop',
         'revoke --token --stdin < token.txt',
+        'revoke --all',
       ),
     )
     .action(async (options: Options, command: Command) => {
       if (command.args.length > 0) throw secretInArgv()
       checkChoice(options)
+      if (options.all) {
+        await confirm(output, 'End every session, grant and token of everybody? All people sign in anew.', options.yes)
+        await withRooms(async (rooms) => {
+          const ended = await rooms.trust.all(OPERATOR)
+          const text = `All that ${count(ended.accounts, 'user')} and ${count(ended.clients, 'client')} had open is over.`
+          answer(output, command, { revoked: 'everything', ...ended }, `${text} ${EFFECT}\n`)
+        })
+        return
+      }
       const token = options.token ? await readSecret(output, 'Token: ', options.stdin) : undefined
       await withRooms(async (rooms) => {
         const revoked = await revoke(rooms, options, token)
@@ -52,12 +66,12 @@ export function addRevokeCommand(
     })
 }
 
-function checkChoice({ user, client, grant, session, token }: Options): void {
-  const chosen = [user ?? client, grant, session, token].filter((one) => one !== undefined).length
+function checkChoice({ user, client, grant, session, token, all }: Options): void {
+  const chosen = [user ?? client, grant, session, token, all].filter((one) => one !== undefined).length
   if (chosen === 1) return
   throw new OperatorFault(
     chosen === 0 ? 'Say what is to end.' : 'These cannot be combined.',
-    'Give one of --user, --client, --grant, --session, --token, or --user with --client. Nothing was changed.',
+    'Give one of --user, --client, --grant, --session, --token, --all, or --user with --client. Nothing was changed.',
     { exitCode: 2 },
   )
 }
@@ -101,6 +115,10 @@ async function revoke(rooms: Rooms, options: Options, token: string | undefined)
 
 function nothing(what: string): OperatorFault {
   return new OperatorFault(what, `"${GATEHOUSE} user show EMAIL" lists sessions and grants. Nothing was changed.`)
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
 }
 
 function capitalize(text: string): string {

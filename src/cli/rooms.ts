@@ -4,6 +4,7 @@ import type { Apply } from '../apply/execute.ts'
 import type { ClientRegister } from '../clients/register.ts'
 import type { ClientSecretRow } from '../clients/secret-store.ts'
 import type { ClientStore } from '../clients/store.ts'
+import type { EndAll } from '../endings/end-all.ts'
 import type { Withdraw } from '../endings/withdraw.ts'
 import type { ResourceRegister } from '../resources/register.ts'
 import type { ResourceStore } from '../resources/store.ts'
@@ -46,6 +47,8 @@ export interface Rooms {
   readonly trust: Withdraw & {
     /** @returns what was ended; undefined for what is no token of ours, or over already */
     token(text: string, actor: string): Promise<string | undefined>
+    /** Ends everything that is open. */
+    all: EndAll
     sessionsOf(accountId: string): Promise<readonly SessionFacts[]>
     grantsOf(accountId: string): Promise<readonly Grant[]>
   }

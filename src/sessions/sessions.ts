@@ -61,6 +61,8 @@ export interface Sessions {
    * account: sessions, however many, are over by that.
    */
   endAll(accountId: string): Promise<void>
+  /** The same for all accounts. */
+  endSignIns(): Promise<void>
 }
 
 // An ended session keeps its row, emptied, until it would have expired: a request that read it before must not save it anew.
@@ -74,6 +76,9 @@ const TOUCH_AFTER = 60
 /** what is different each time that a session is saved; authorizations are looked at apart */
 const MOVING = sql<string[]>`'{exp,iat,authorizations}'::text[]`
 
+/** The account that has just signed in at a page. */
+const WHO_SIGNS_IN = sql<string | null>`payload -> 'result' -> 'login' ->> 'accountId'`
+
 /** @returns the store of sessions */
 export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRing; now: () => Date }): Sessions {
   const key = (id: string) => ring.handle('session', id)
@@ -81,6 +86,8 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
   /** Saving and ending one session wait for each other, for as long as their units of work last. */
   const lock = (db: Db, uid: string) =>
     sql`select pg_advisory_xact_lock(hashtextextended(${`session ${uid}`}, 0))`.execute(db)
+
+  const signIns = async () => (await unit.write()).deleteFrom('interactions')
 
   const live = async () => {
     const db = await unit.read()
@@ -231,12 +238,12 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
       })
     },
 
+    // Who has taken one already makes a session of it under the epoch that is over, and is waited for.
     async endAll(accountId) {
-      // Who has taken one already makes a session of it under the epoch that is over, and is waited for.
-      await (await unit.write())
-        .deleteFrom('interactions')
-        .where(sql`payload -> 'result' -> 'login' ->> 'accountId'`, '=', accountId)
-        .execute()
+      await (await signIns()).where(WHO_SIGNS_IN, '=', accountId).execute()
+    },
+    async endSignIns() {
+      await (await signIns()).where(WHO_SIGNS_IN, 'is not', null).execute()
     },
   }
 }

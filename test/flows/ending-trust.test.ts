@@ -1,4 +1,5 @@
 // Every way to end trust, at once and on every node, through the one log; and what refresh tokens are bound to (SECURITY group F).
+import { keyOfName } from '../../src/endings/end.ts'
 import { createBrowser } from '../helpers/browser.ts'
 import { holdClock, passSeconds, releaseClock } from '../helpers/clock.ts'
 import { commandLine } from '../helpers/command-line.ts'
@@ -53,9 +54,7 @@ async function connected() {
   const id = `app-${made}`
   const scopes = (await server.rooms.clients.find('shop'))!.scopes
   const client = { id, secret: await server.addClient({ id, scopes, refresh: 'offline' }) }
-  const browser = createBrowser(server.issuer)
-  const signIn = await browser.open(authorizeUrl(server, id, pkce().challenge, { scope: 'openid' }))
-  await browser.press(signIn, 'sign-in', { email, password: PASSWORD })
+  const browser = await signedIn({ email, client })
   const jwt = await obtainTokens(server, client, { scope: 'openid orders:read' }, browser)
   const opaque = await obtainTokens(server, client, { scope: 'openid things:read' }, browser)
   const code = await obtainCode(server, id, { scope: 'openid' }, browser)
@@ -70,6 +69,13 @@ async function connected() {
     code,
     machine: machine.body.access_token,
   }
+}
+/** A new browser in which the person has signed in. */
+async function signedIn({ email, client }: { email: string; client: { id: string } }) {
+  const browser = createBrowser(server.issuer)
+  const signIn = await browser.open(authorizeUrl(server, client.id, pkce().challenge, { scope: 'openid' }))
+  await browser.press(signIn, 'sign-in', { email, password: PASSWORD })
+  return browser
 }
 type Connected = Awaited<ReturnType<typeof connected>>
 
@@ -116,6 +122,7 @@ describe('S-090 what was ended is refused at once, on every node, and stays so',
       ({ client }) => gatehouse(['client', 'disable', client.id]),
       { machine: false, log: 'client client-disabled' },
     ],
+    ['revoke --all', () => gatehouse(['revoke', '--all', '--yes']), { machine: false, log: 'account revoked' }],
   ]
 
   it.each(ways)('%s', async (_name, end, { machine, log }) => {
@@ -137,6 +144,36 @@ describe('S-090 what was ended is refused at once, on every node, and stays so',
     await server.rooms.clients.enable(all.client.id, 'operator')
     for (const token of tokens) expect(await active(token)).toBe(false)
     for (const body of [all.jwt, all.opaque]) await invalid(refresh(server, all.client, body.refresh_token))
+  })
+
+  it('revoke --all is asked about, tells how many, signs everybody out, and is audited person by person and app by app', async () => {
+    const all = await connected()
+    await expect(gatehouse(['revoke', '--all'])).rejects.toThrow('--yes')
+    expect(await active(all.machine)).toBe(true)
+    const signingIn = createBrowser(server.issuer)
+    const signIn = await signingIn.open(authorizeUrl(server, all.client.id, pkce().challenge, { prompt: 'consent' }))
+    const consent = await signingIn.press(signIn, 'sign-in', { email: all.email, password: PASSWORD })
+    const before = new Date()
+    const { json } = await gatehouse(['revoke', '--all', '--yes', '--json'])
+    const [counted] = await sql(
+      'select (select count(*)::int from accounts) as accounts, (select count(*)::int from clients) as clients',
+    )
+    expect(json).toEqual({ revoked: 'everything', ...counted })
+    const audited = 'select kind, count(*)::int as n from audit_entries where at >= $1 group by kind order by kind'
+    expect(await sql(audited, [before])).toEqual([
+      { kind: 'account.revoked', n: counted!.accounts },
+      { kind: 'client.revoked', n: counted!.clients },
+    ])
+    const named = 'select count(*)::int as n from endings where id_hash = any($1)'
+    const keys = [keyOfName('account', all.account), keyOfName('client', all.client.id)]
+    expect(await sql(named, [keys])).toEqual([{ n: 2 }])
+    // Neither the session nor a sign-in on its way goes on.
+    const again = await all.browser.open(authorizeUrl(server, all.client.id, pkce().challenge, { prompt: 'none' }))
+    expect(again.url.searchParams.get('error')).toBe('login_required')
+    const late = await signingIn.press(consent, 'allow')
+    expect(late.url.searchParams.has('code')).toBe(false)
+    // Everybody may begin anew.
+    expect((await obtainTokens(server, all.client, { scope: 'openid' }, await signedIn(all))).status).toBe(200)
   })
 
   it('revoke --session and a sign-out end the session and what does not outlive it', async () => {
