@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { PostgresNode } from '../../test/helpers/postgres-node.ts'
 import type { Seen } from '../../test/helpers/steady-load.ts'
 import type { Experiment } from '../experiment.ts'
+import { failOverBehind } from '../lost-window.ts'
 import { installBreakable, inWords, judge, startLoaded, underLoad } from '../outage.ts'
 
 const TIMES = 3
@@ -11,10 +12,12 @@ const OUTAGE = 15_000
 /** The primary is killed, its synchronous standby promoted, and the proxy led there, as HAProxy would. */
 export const r24Failover: Experiment = {
   id: 'R-24',
-  title: 'failover to a synchronous standby under load; a primary without its standby',
-  size: { full: `${TIMES} failovers in a row, each to a new standby, 2 processes; 1 primary cut off for 6 s` },
+  title: 'failover to a synchronous standby under load; a primary without its standby; failover to an asynchronous one',
+  size: {
+    full: `${TIMES} failovers in a row, each to a new standby, 2 processes; 1 primary cut off for 6 s; 1 failover to a standby that is 2 s behind`,
+  },
   target:
-    'nothing acknowledged is lost; writes stop for ≤ 15 s; answers within 2 s; cut from its standby a primary acknowledges no write',
+    'nothing acknowledged is lost; writes stop for ≤ 15 s; answers within 2 s; cut from its standby a primary acknowledges no write; asynchronous: no more is lost than the standby was behind, nothing used is good again, and revoke --all ends the rest',
 
   async run(bench) {
     const { host, front, installation } = await installBreakable(bench)
@@ -52,9 +55,10 @@ export const r24Failover: Experiment = {
     misses.push(...judge(seen, 'cut from its standby'))
     // What was on its way to the standby when it was killed may still be confirmed.
     if (acknowledged > 8) misses.push(`${acknowledged} writes were acknowledged without a standby`)
+    const behind = await failOverBehind(bench)
     return {
-      result: `${inWords([...all, seen])}; ${Math.max(...all.map((one) => one.longestGap))} ms without a write`,
-      misses,
+      result: `${inWords([...all, seen])}; ${Math.max(...all.map((one) => one.longestGap))} ms without a write; ${behind.result}`,
+      misses: [...misses, ...behind.misses],
     }
   },
 }

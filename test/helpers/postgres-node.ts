@@ -24,8 +24,10 @@ export interface PostgresNode {
   stop(how: 'fast' | 'immediate' | 'kill'): Promise<void>
   /** @returns the rows of the last statement */
   query(...statements: string[]): Promise<Record<string, unknown>[]>
-  /** @returns a running standby that streams from this server */
-  makeStandby(name: string): Promise<PostgresNode>
+  /** @returns a running standby that streams from this server. @param way leads to it, through something in between */
+  makeStandby(name: string, way?: { host: string; port: number }): Promise<PostgresNode>
+  /** Waits until a standby gets what is written. */
+  followed(): Promise<void>
   /** Makes every commit wait for a standby, and waits until there is one that keeps up; or ends that. */
   synchronous(on: boolean): Promise<void>
   /** @returns whether its server process is there */
@@ -152,7 +154,7 @@ async function nodeOf(parts: Parts, name: string): Promise<PostgresNode> {
       if (how === 'kill') await sleep(300)
     },
 
-    async makeStandby(other) {
+    async makeStandby(other, way = { host: socket, port: 5432 }) {
       const copy = join(base, other)
       const client = new pg.Client(connection)
       await client.connect()
@@ -162,7 +164,8 @@ async function nodeOf(parts: Parts, name: string): Promise<PostgresNode> {
         const { rows } = await client.query('select labelfile from pg_backup_stop(false)')
         await rm(join(copy, 'postmaster.pid'), { force: true })
         await rm(join(copy, 'postmaster.opts'), { force: true })
-        const settings = `primary_conninfo = 'host=${socket} port=5432 user=gatehouse application_name=${other}'\n`
+        const primary = `host=${way.host} port=${way.port} user=gatehouse application_name=${other}`
+        const settings = `primary_conninfo = '${primary}'\n`
         for (const [file, text] of [
           ['backup_label', rows[0].labelfile as string],
           ['standby.signal', ''],
@@ -178,6 +181,8 @@ async function nodeOf(parts: Parts, name: string): Promise<PostgresNode> {
       await standby.start()
       return standby
     },
+
+    followed: () => until(`select count(*) > 0 as yes from pg_stat_replication where state = 'streaming'`),
 
     async synchronous(on) {
       await query(`alter system set synchronous_standby_names = '${on ? '*' : ''}'`, 'select pg_reload_conf()')
