@@ -153,6 +153,11 @@ function parse(text: string): Record<string, unknown> {
   }
 }
 
+/** Closes the connections that `send` keeps; the next request opens new ones. */
+export function hangUp(): void {
+  agent.destroy()
+}
+
 export interface CommandRun {
   readonly code: number
   readonly out: string
