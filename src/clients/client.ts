@@ -56,6 +56,13 @@ export interface Client extends ClientFields {
   readonly createdAt: Date
 }
 
+const CLIENT_ID = /^[\w.~-]{1,128}$/
+
+/** @returns whether a client could have this id; strangers name clients by whatever their JWTs hold, also by what is no text */
+export function isClientId(id: unknown): id is string {
+  return typeof id === 'string' && CLIENT_ID.test(id)
+}
+
 /** @returns whether the client can keep a secret (RFC 6749 section 2.1) */
 export function isConfidential(client: Pick<ClientFields, 'authMethod'>): boolean {
   return client.authMethod !== 'none'

@@ -11,6 +11,7 @@ import {
   type ClientFields,
   type ClientKind,
   DPOP_POLICIES,
+  isClientId,
   isNativeApp,
   REFRESH_POLICIES,
   RESPONSE_MODES,
@@ -21,7 +22,6 @@ import { jwksFaults } from './jwks.ts'
 import { redirectUriFault } from './redirect-uri.ts'
 
 const LONGEST_NAME = 100
-const CLIENT_ID = /^[\w.~-]{1,128}$/
 /** Subjects of accounts begin with it, so no client id may (RFC 9700 section 4.15). */
 const ACCOUNT_PREFIX = 'usr_'
 
@@ -217,7 +217,7 @@ function faultsOf(table: readonly (readonly [bad: boolean, field: string, text: 
 }
 
 function clientIdFault(id: string): string | undefined {
-  if (!CLIENT_ID.test(id)) return 'must be 1 to 128 letters, digits, dots, hyphens, underscores or tildes'
+  if (!isClientId(id)) return 'must be 1 to 128 letters, digits, dots, hyphens, underscores or tildes'
   return id.startsWith(ACCOUNT_PREFIX)
     ? `must not begin with ${ACCOUNT_PREFIX}: that is how the ids of people begin`
     : undefined

@@ -1,6 +1,6 @@
 // Between the engine's models and our stores. The engine's rules of single use are check-then-act; here they are made exact.
 import type { Adapter, AdapterPayload } from 'oidc-provider'
-import { type Client, secretForm } from '../clients/client.ts'
+import { type Client, isClientId, secretForm } from '../clients/client.ts'
 import { adaptPeople } from './adapt-people.ts'
 import { adaptPushed } from './adapt-pushed.ts'
 import { adaptTokens } from './adapt-tokens.ts'
@@ -42,8 +42,10 @@ function refuseAll(model: string): Adapter {
 
 function clients({ findClient, verifySecret, sealedSecrets, ring }: ProviderParts): Partial<Adapter> {
   return {
-    async find(id) {
-      const client: Client | undefined = await findClient(id)
+    async find(given: unknown) {
+      // The database takes not every text; it is spared what no client is called.
+      const id = isClientId(given) ? given : ''
+      const client: Client | undefined = id === '' ? undefined : await findClient(id)
       if (client && !client.disabledAt) {
         const sealed = secretForm(client) === 'sealed' ? await sealedSecrets.list(id) : []
         return clientMetadata(client, ring, sealed) as AdapterPayload
