@@ -22,6 +22,7 @@ export interface Interactions {
   destroy(id: string): Promise<boolean>
 }
 
+/** Stands for the id in the one address that the engine keeps with an interaction: where the browser comes back to. */
 const OWN_ID = '{interaction-id}'
 
 /** @returns the store of interactions */
@@ -37,11 +38,10 @@ export function createInteractions({
   const keys = (id: string) => ring.handles('interaction', id)
   const select = (db: Db, id: string) =>
     db.selectFrom('interactions').select('payload').where('id_hash', 'in', keys(id))
-  const read = (id: string, row: { payload: object } | undefined) =>
-    row && JSON.parse(JSON.stringify(row.payload).replaceAll(OWN_ID, id))
+  const read = (id: string, row: { payload: object } | undefined) => row && exchange(row.payload, OWN_ID, id)
   return {
     async save(id, payload, expiresAt) {
-      const text = JSON.stringify(payload).replaceAll(id, OWN_ID)
+      const text = JSON.stringify(exchange(payload, id, OWN_ID))
       const [key, ...older] = keys(id)
       const db = await unit.write()
       await sql`with changed as (
@@ -87,4 +87,10 @@ export function createInteractions({
       })
     },
   }
+}
+
+/** Never anywhere else: what a client sends may hold the same text, and comes back as it was. */
+function exchange(payload: object & { returnTo?: unknown }, from: string, to: string): Record<string, unknown> {
+  const { returnTo } = payload
+  return { ...payload, ...(typeof returnTo === 'string' && { returnTo: returnTo.replaceAll(from, to) }) }
 }

@@ -104,6 +104,7 @@ it.each([
   ['everything that a query could trip over', `a+b c%20d&e=f#g?h;"'<>\\/\`{}|^~[]@!$*(),:`],
   ['JSON', '{"to":"/orders?id=7&x=%2F","n":1}'],
   ['line breaks', 'a\r\nb\tc'],
+  ['the mark by which we keep our own ids', '{interaction-id} {interaction-id}'],
 ])('S-035 state comes back once and unchanged: %s', async (_what, state) => {
   const good = await obtainCode(server, 'ours', { state })
   expect(good.answer.searchParams.getAll('state')).toEqual([state])
