@@ -43,7 +43,7 @@ export async function restartInTurn(
   }
   await traffic.stop()
   const all = [...traffic.good.values()].reduce((sum, count) => sum + count, 0)
-  if (all < seconds * 20) misses.push(`only ${all} requests`)
+  if (all < seconds * 5) misses.push(`only ${all} requests`)
   const { failures } = traffic
   if (failures.length > 0) misses.push(`${failures.length} failed: ${[...new Set(failures)].slice(0, 5).join(', ')}`)
   const kinds = [...traffic.good].map(([what, count]) => `${count} ${what}`).join(', ')

@@ -64,7 +64,7 @@ export async function startTraffic(parts: TrafficParts): Promise<Traffic> {
       await sleep(PAUSE)
       return answer
     }
-    failures.push(`${what}: ${typeof answer === 'string' ? answer : answer.status}`)
+    failures.push(`${what}: ${typeof answer === 'string' ? answer : `${answer.status} ${wordsOf(answer)}`}`)
     await sleep(PAUSE)
     return undefined
   }
@@ -154,6 +154,12 @@ export async function startTraffic(parts: TrafficParts): Promise<Traffic> {
       await Promise.all(work)
     },
   }
+}
+
+/** @returns what an answer says beside its status: an error of OAuth, or whether a load balancer gave it */
+function wordsOf(answer: object): string {
+  const { body = {}, headers } = answer as Partial<RawAnswer>
+  return [body.error, body.error_description, headers?.['x-balancer'], headers?.server].filter(Boolean).join(', ')
 }
 
 function describe(error: NodeJS.ErrnoException): string {

@@ -41,7 +41,6 @@ export const r17Drain: Experiment = {
   title: `SIGTERM with ${IN_FLIGHT} requests in flight`,
   size: {
     full: `tokens, introspection, authorization requests and pages; 1 and 2 workers, watched or not, ${ROUNDS} times each`,
-    quick: '1 and 2 workers, watched',
   },
   target:
     'watched: readiness is red first; what is in flight is finished within 10 s, 0 cut answers; who comes anew is answered or refused; exit code 0',
@@ -51,8 +50,8 @@ export const r17Drain: Experiment = {
     const all: Stopped[] = []
     const installation = await bench.install()
     for (const workers of [1, 2]) {
-      for (const watched of bench.quick ? [true] : [true, false]) {
-        for (let round = 0; round < (bench.quick ? 1 : ROUNDS); round += 1) {
+      for (const watched of [true, false]) {
+        for (let round = 0; round < ROUNDS; round += 1) {
           const found: string[] = []
           const stopped = await stopUnderway(bench, installation, workers, watched, found)
           all.push(stopped)
