@@ -172,7 +172,7 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
     signingKeys,
     throttle: createThrottle({
       db,
-      hash: (value) => ring.newHash('throttle', value).subarray(0, 16),
+      hashes: (value) => ring.handles('throttle', value),
       raised: config.profile === 'test',
       refused: (what) => log.warn({ request: currentRequestId(), ...what }, 'throttled'),
     }),

@@ -32,6 +32,7 @@ export function createAccounts(parts: AccountParts) {
     findByEmail: store.findByEmail,
     list: store.list,
     hasAdmin: store.hasAdmin,
+    epochOf: store.epochOf,
     authenticate: createAuthenticate(act),
     ...createSetPassword(act),
     ...createFirstAdmin(act),

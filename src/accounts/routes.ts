@@ -68,7 +68,7 @@ export function accountRoutes({
       const page = { ...formFacts(ctx, token, SETUP), ...form, errors: use.faults }
       return showPage(ctx, 'setup', page, { status: 422 })
     }
-    devices.remember(ctx, emailKey(use.account.email))
+    await devices.remember(ctx, emailKey(use.account.email))
     showPage(ctx, 'done', {
       title: 'You are the administrator',
       what: `Sign in as ${form.email.trim()} from now on.`,
@@ -103,7 +103,7 @@ export function accountRoutes({
       return showPage(ctx, 'setPassword', page, { status: 422 })
     }
     // Nobody is signed in by a link: the password is there to be used, and this browser has tries of its own for it.
-    devices.remember(ctx, emailKey(use.account.email))
+    await devices.remember(ctx, emailKey(use.account.email))
     showPage(ctx, 'done', {
       title: 'Your password is set',
       what: 'Use it the next time an app asks you to sign in. Other devices have been signed out.',

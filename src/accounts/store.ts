@@ -4,7 +4,7 @@ import { endEpoch } from '../db/end-epoch.ts'
 import type { AccountsTable, Schema } from '../db/schema.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import type { Account } from './account.ts'
-import { emailKey } from './email.ts'
+import { emailKey, isEmail } from './email.ts'
 
 export interface NewAccount {
   readonly id: string
@@ -29,6 +29,8 @@ export interface AccountStore {
    * the account first, or two of them could wait for each other for ever. @returns false when there is none
    */
   hold(id: string): Promise<boolean>
+  /** @param key of an email @returns the present epoch; undefined when there is no such person */
+  epochOf(key: string): Promise<string | undefined>
   /** Begins a new epoch. @returns the one that is over by it; undefined when there is no such person */
   endEpoch(id: string): Promise<string | undefined>
   setPasswordHash(id: string, hash: string): Promise<boolean>
@@ -103,6 +105,14 @@ export function createAccountStore({ unit, now }: { unit: UnitOfWork; now: () =>
       const db = await unit.write()
       const query = db.selectFrom('accounts').select('id').where('id', '=', id).forNoKeyUpdate()
       return (await query.executeTakeFirst()) !== undefined
+    },
+
+    async epochOf(key) {
+      const db = await unit.read()
+      // What is no address is not asked for: PostgreSQL does not take every text.
+      const text = isEmail(key) ? key : ''
+      const row = await db.selectFrom('accounts').select('epoch').where('email_key', '=', text).executeTakeFirst()
+      return row?.epoch
     },
 
     endEpoch: async (id) => endEpoch(await unit.write(), 'accounts', id),

@@ -42,7 +42,8 @@ export async function signIn(parts: InteractionParts, ctx: Koa.Context, details:
   const password = field(ctx, 'password', 4096)
   const account = emailKey(email)
   const { address } = ctx.state.caller as Caller
-  const attempt = await parts.throttle.signIn({ account, address, device: parts.devices.recognise(ctx, account) })
+  const device = await parts.devices.recognise(ctx, account)
+  const attempt = await parts.throttle.signIn({ account, address, device })
   if (!attempt.ok) {
     return refuseTry(ctx, attempt, (throttled) => showSignIn(parts, ctx, details, { email, throttled }))
   }
@@ -51,7 +52,7 @@ export async function signIn(parts: InteractionParts, ctx: Koa.Context, details:
     showSignIn(parts, ctx, details, { email, error: WRONG_CREDENTIALS })
     return
   }
-  parts.devices.remember(ctx, account)
+  await parts.devices.remember(ctx, account)
   const accountId = verdict.account.id
   if (!(await details.claim(({ login }) => login?.accountId === accountId))) return details.goOn()
   await parts.audit({

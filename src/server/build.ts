@@ -38,7 +38,11 @@ export function buildServer({
   const { config, ring, unit, audit, throttle } = rooms
   const secure = config.issuer.startsWith('https:')
   const csrf = createCsrf({ origin: config.issuer, secure, hmacs: (value) => ring.handles('form', value) })
-  const devices = createKnownDevices({ secure, hmacs: (value) => ring.handles('device', value) })
+  const devices = createKnownDevices({
+    secure,
+    hmacs: (value) => ring.handles('device', value),
+    epochOf: rooms.accounts.epochOf,
+  })
   const engine = createEngine(engineParts(rooms))
   rooms.signingKeys.onSwap(() => engine.rebuild(engineParts(rooms)))
   const app = createApp({

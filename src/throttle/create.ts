@@ -23,8 +23,8 @@ export interface Throttle {
   /**
    * Before a password is compared.
    * @param who `account`: the key of the email as it was given, whether or not there is such an account; `address`: who calls;
-   *   `device`: the browser, where this account has signed in with it before. It is then the only bucket: neither strangers nor
-   *   neighbours can use up the tries of somebody's own browser.
+   *   `device`: the browser, where this account has signed in with it before. Its tries are then its own and those of all known
+   *   browsers of the account: neither strangers nor neighbours can use them up.
    */
   signIn(who: { account: string; address: string; device?: string }): Promise<Try>
   /** Before a password is set by a link. @param who `link`: the link's token as it was given */
@@ -42,18 +42,19 @@ export interface RefusedTry {
 }
 
 /**
- * @param parts `db`: the pool itself; `hash` makes row keys under a key of the server; `raised`: for test runs; `refused` hears of
+ * @param parts `db`: the pool itself; `hashes` makes row keys (16 bytes each) under every key of the server: a try is taken under each, so that
+ *   a change of the keys makes no bucket full, nor one of its own for each node; `raised`: for test runs; `refused` hears of
  *   each try that was refused. A refusal changes nothing, so it is no audit entry: whoever hammers at a form would fill the audit.
  * @returns the guard; it throws where the database does not answer, and then no password is compared (fail closed)
  */
 export function createThrottle({
   db,
-  hash,
+  hashes,
   raised,
   refused,
 }: {
   db: Db
-  hash: (value: string) => Buffer
+  hashes: (value: string) => readonly Buffer[]
   raised: boolean
   refused: (what: RefusedTry) => void
 }): Throttle {
@@ -61,11 +62,10 @@ export function createThrottle({
   const limits = raised ? raiseLimits(LIMITS, TEST_FACTOR) : LIMITS
 
   const attempt = async (act: string, wanted: Record<string, readonly [Limit, string]>): Promise<Try> => {
-    const named = Object.entries(wanted).map(([name, [limit, value]]) => ({
-      name,
+    const named = Object.entries(wanted).flatMap(([name, [limit, value]]) =>
       // Nobody who reads the table learns who was tried, or from where.
-      bucket: { ...limit, key: hash(`${act}\0${name}\0${value}`) } satisfies Bucket,
-    }))
+      hashes(`${act}\0${name}\0${value}`).map((key) => ({ name, bucket: { ...limit, key } satisfies Bucket })),
+    )
     const asked = named.map(({ bucket }) => bucket)
     const taking = await buckets.take(asked)
     if (taking.ok) return { ok: true, giveBack: () => buckets.giveBack(asked) }
@@ -77,7 +77,9 @@ export function createThrottle({
   return {
     signIn({ account, address, device }) {
       const { signIn } = limits
-      if (device !== undefined) return attempt('sign-in', { device: [signIn.device, device] })
+      if (device !== undefined) {
+        return attempt('sign-in', { device: [signIn.device, device], devices: [signIn.devices, account] })
+      }
       return attempt('sign-in', { account: [signIn.account, account], network: [signIn.network, networkOf(address)] })
     },
 

@@ -10,8 +10,10 @@ export interface Limit {
  * Sign-in, where a secret can be guessed. A try that was right costs nothing, so only mistakes count.
  * - `account`: five mistakes in a row are human, and whoever made them waits three minutes at most. A guesser gets 485 tries on
  *   the first day and 480 on each one after, from however many machines, against passwords of 15 characters that are not well known.
- * - `device`: a browser that the account has signed in with before has a bucket of its own, so that nobody else can use up its
- *   tries. It has earned a little more.
+ * - `device`: a browser that the account has signed in with before, since the password was last changed, has a bucket of its own, so
+ *   that nobody else can use up its tries. It has earned a little more.
+ * - `devices`: all such browsers of an account together. Whoever has the cookies of many (by the password itself, or out of somebody's
+ *   browser) guesses with them hardly faster than with one: 1,460 tries on the first day and 1,440 on each one after.
  * - `network`: an office behind one address makes 50 mistakes on a Monday morning and 6 in each minute after; somebody who tries
  *   one well-known password on many accounts gets no further than that either.
  *
@@ -25,6 +27,7 @@ export const LIMITS = {
   signIn: {
     account: { burst: 5, every: 180 },
     device: { burst: 10, every: 60 },
+    devices: { burst: 20, every: 60 },
     network: { burst: 50, every: 10 },
   },
   setPassword: {

@@ -2,9 +2,10 @@
 import { LIMITS } from '../../src/throttle/limits.ts'
 import { type Browser, createBrowser } from '../helpers/browser.ts'
 import { PASSWORD, type TestServer } from '../helpers/server.ts'
+import { statementsOf } from '../helpers/statements.ts'
 import { count, signInForm, startTwoNodes, type TwoNodes, times, WRONG } from './two-nodes.ts'
 
-const { account, device, network } = LIMITS.signIn
+const { account, device, devices, network } = LIMITS.signIn
 
 let nodes: TwoNodes
 let server: TestServer
@@ -100,4 +101,68 @@ it('a set-password link makes the browser known, so that it is a way back in', a
   expect((await browser.press(page, 'set-password', { password: 'seven tall herons in the reeds' })).status).toBe(200)
   const { submit } = await signInForm(behind, { browser })
   expect((await submit(email, 'seven tall herons in the reeds')).status).toBe(303)
+})
+
+it.each<[string, (id: string) => Promise<unknown>]>([
+  ['a new password', (id) => server.rooms.accounts.setPassword(id, 'seven tall herons in the reeds', 'operator')],
+  ['revoking all that is open', (id) => server.rooms.accounts.revoke(id, 'operator')],
+  [
+    'disabling',
+    async (id) => {
+      await server.rooms.accounts.disable(id, 'operator')
+      await server.rooms.accounts.enable(id, 'operator')
+    },
+  ],
+])('S-161 cookies from before %s are worth no tries', async (what, end) => {
+  const email = `${what.replaceAll(' ', '-')}@example.com`
+  const id = await server.addPerson(email)
+  const old = await times(3, () => known(email))
+  await end(id)
+  await nodes.query('delete from throttle_buckets')
+  const guesses: Response[] = []
+  for (const browser of [undefined, ...old]) {
+    const { submit } = await signInForm(behind, { browser })
+    guesses.push(...(await times(account.burst + 2, () => submit(email, WRONG))))
+  }
+  expect([count(guesses, 401), count(guesses, 429)]).toEqual([account.burst, guesses.length - account.burst])
+})
+
+it('S-161 all known browsers of an account together have hardly more tries than one', async () => {
+  const email = 'collector@example.com'
+  await server.addPerson(email)
+  const guesses: Response[] = []
+  for (const browser of await times(5, () => known(email))) {
+    const { submit } = await signInForm(behind, { browser })
+    guesses.push(...(await times(device.burst + 2, () => submit(email, WRONG))))
+  }
+  expect(count(guesses, 401)).toBe(devices.burst)
+})
+
+it('S-160 for whoever has a cookie, an address that nobody has is as much work as one that somebody has', async () => {
+  await server.addPerson('somebody@example.com')
+  const browser = await known('ada@example.com')
+  const seen = []
+  for (const email of ['somebody@example.com', 'nobody@example.com']) {
+    const { submit } = await signInForm(behind, { browser })
+    const statuses: number[] = []
+    const statements = await statementsOf(async () => {
+      for (let index = 0; index <= account.burst; index++) statuses.push((await submit(email, WRONG)).status)
+    })
+    seen.push({ statuses, statements })
+  }
+  expect(seen[1]).toEqual(seen[0])
+  expect(seen[0]!.statuses).toEqual([401, 401, 401, 401, 401, 429])
+})
+
+it('S-161 a change of the key ring makes no bucket full again', async () => {
+  const email = 'ring@example.com'
+  await server.addPerson(email)
+  const guess = await drain(email)
+  await server.rooms.rekey.addVersion('operator')
+  expect((await guess(email, WRONG)).status).toBe(429)
+  // Nor do a node that has the new keys and one that has not count apart.
+  await nodes.query('delete from throttle_buckets')
+  await drain(email)
+  const versions = server.rooms.ring.handles('throttle', '').length
+  expect([versions, (await (await signInForm(server)).submit(email, WRONG)).status]).toEqual([2, 429])
 })
