@@ -3,8 +3,19 @@ import { connect } from '../../src/db/connect.ts'
 import { startSweeper } from '../../src/db/sweeper.ts'
 import { createBrowser } from '../helpers/browser.ts'
 import { holdClock, passSeconds, releaseClock } from '../helpers/clock.ts'
-import { authorizeUrl, introspect, obtainCode, obtainTokens, pkce, post, redeem, refresh } from '../helpers/flow.ts'
-import { addCast, startTestServer, type TestServer, THINGS } from '../helpers/server.ts'
+import {
+  authorizeUrl,
+  introspect,
+  obtainCode,
+  obtainTokens,
+  passPages,
+  pkce,
+  post,
+  redeem,
+  refresh,
+} from '../helpers/flow.ts'
+import { addCast, ORDERS, startTestServer, type TestServer, THINGS } from '../helpers/server.ts'
+import { createSigner } from '../helpers/signer.ts'
 
 const MINUTE = 60
 const DAY = 24 * 60 * MINUTE
@@ -101,6 +112,32 @@ const cases: [what: string, table: string, seconds: number, make: () => Promise<
     },
   ],
   [
+    'a grant',
+    'grants',
+    100 * DAY,
+    async () => {
+      const email = `person-${people++}@example.com`
+      const id = await server.addPerson(email)
+      const browser = createBrowser(server.issuer)
+      await passPages(browser, await browser.open(authorizeUrl(server, spa.id, pkce().challenge)), email)
+      const { grants } = server.rooms.sessions
+      const [grant] = await grants.listOf(id)
+      return async () => (await grants.find(grant!.id)) !== undefined && (await grants.listOf(id)).length === 1
+    },
+  ],
+  [
+    'a pushed request',
+    'pushed_requests',
+    MINUTE,
+    async () => {
+      const { browser } = await obtainCode(server, spa.id)
+      const form = Object.fromEntries(authorizeUrl(server, spa.id, pkce().challenge).searchParams)
+      const { body } = await post(server, '/par', form, spa)
+      const query = new URLSearchParams({ client_id: spa.id, request_uri: String(body.request_uri) })
+      return async () => (await browser.open(`${server.issuer}/authorize?${query}`)).url.searchParams.has('code')
+    },
+  ],
+  [
     'a one-time link',
     'account_links',
     DAY,
@@ -121,6 +158,37 @@ it.each(cases)('S-216 %s', async (_what, table, seconds, make) => {
   passSeconds(14)
   expect(await works[1]!()).toBe(false)
   expect(await count(table)).toBeGreaterThanOrEqual(rows!)
+})
+
+it('S-216 what was used once, and what has ended, is remembered for as long as it could be good by itself', async () => {
+  const signer = await createSigner(server.issuer, 'signs')
+  await server.addClient({ id: 'signs', authMethod: 'private_key_jwt', jwks: signer.jwks })
+  const [used, unused] = [await signer.assert(), await signer.assert()]
+  const claim = (assertion: object) =>
+    post(server, '/token', { grant_type: 'client_credentials', resource: ORDERS, ...assertion })
+  const ask = async () => (await claim(await signer.assert())).body.access_token
+  const [revoked, kept] = [await ask(), await ask()]
+  expect((await claim(used)).status).toBe(200)
+  await post(server, '/revoke', { token: revoked, ...(await signer.assert()) })
+  const { db, close } = connect(server.database.connection)
+  const sweeper = startSweeper({ db, now: () => new Date(), report: () => undefined }, 0)
+  try {
+    // Clocks may differ by ten seconds.
+    passSeconds(MINUTE + 8)
+    await sweeper.sweep()
+    expect([(await claim(used)).status, (await claim(unused)).status]).toEqual([401, 200])
+    passSeconds(9 * MINUTE - 10)
+    await sweeper.sweep()
+    expect([await active(revoked), await active(kept)]).toEqual([false, true])
+    passSeconds(3 * MINUTE)
+    expect(await sweeper.sweep()).toBeGreaterThan(0)
+    expect([await count('replays'), await active(kept)]).toEqual([0, false])
+    passSeconds(DAY)
+    await sweeper.sweep()
+    expect(await count('endings')).toBe(0)
+  } finally {
+    await close()
+  }
 })
 
 it('S-216 what many tokens have in common is not swept before the last of them is over', async () => {

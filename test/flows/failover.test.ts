@@ -8,7 +8,7 @@ import { basic } from '../helpers/flow.ts'
 import { checkTokens } from '../helpers/ledger-checks.ts'
 import { emptyLedger, type Ledger } from '../helpers/load.ts'
 import { type PostgresHost, type PostgresNode, startPostgres } from '../helpers/postgres-node.ts'
-import { type ServerProcess, send, startProcess } from '../helpers/process.ts'
+import { runCommand, type ServerProcess, send, startProcess } from '../helpers/process.ts'
 import { addCast, freePort, startTestServer, TEST_SECRET, THINGS } from '../helpers/server.ts'
 import { look, startSteadyLoad } from '../helpers/steady-load.ts'
 
@@ -109,6 +109,13 @@ it('R-25 a standby is refused: readiness is red, requests are 503, and nothing i
   expect((await post('/introspect', { token: 'x' })).status).toBe(503)
   for (const path of ['/healthz', '/jwks', '/.well-known/openid-configuration'])
     expect((await send(running.port, path, { headers: { host: new URL(issuer).host } })).status).toBe(200)
+  // A command says what it is, and what to do.
+  const env = { DATABASE_URL: way.url, GATEHOUSE_ISSUER: issuer, GATEHOUSE_SECRET: TEST_SECRET }
+  const command = await runCommand(env, ['client', 'list'])
+  expect(command).toMatchObject({ code: 1, out: '' })
+  expect(command.err).toMatch(
+    /it is a standby, and takes no writes\.\nPromote it, or name the primary in DATABASE_URL\./,
+  )
   way.switchTo(primary.connection)
   await readiness(200, BACK)
   expect((await token()).status).toBe(200)
