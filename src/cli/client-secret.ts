@@ -7,6 +7,7 @@ import { plainTextFault } from '../http/plain-text-fault.ts'
 import { parseDuration } from '../vocabulary/duration.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import { answer, confirm, examples, GATEHOUSE, OPERATOR } from './command.ts'
+import { findClient, unknownClient } from './find.ts'
 import type { Output } from './output.ts'
 import type { Rooms, WithRooms } from './rooms.ts'
 import { secretsOf, secretText } from './secret-text.ts'
@@ -20,17 +21,10 @@ interface RotateOptions {
   readonly expires?: string
 }
 
-/**
- * Adds the commands about secrets to the `client` commands.
- * @param parts `unknown` makes the fault about a client that is not there
- */
+/** Adds the commands about secrets to the `client` commands. */
 export function addClientSecretCommands(
   group: Command,
-  {
-    withRooms,
-    output,
-    unknown,
-  }: { withRooms: WithRooms; output: Output; unknown: (rooms: Rooms, id: string) => Promise<OperatorFault> },
+  { withRooms, output }: { withRooms: WithRooms; output: Output },
 ): void {
   group
     .command('rotate-secret')
@@ -44,7 +38,7 @@ export function addClientSecretCommands(
       const wishes = readWishes(options)
       return withRooms(async (rooms) => {
         const rotated = await rooms.clients.rotateSecret(id, OPERATOR, wishes)
-        if (!rotated.ok) throw await rotationFault(rooms, id, rotated.reason, unknown)
+        if (!rotated.ok) throw await rotationFault(rooms, id, rotated.reason)
         const { secret, row, oldEnd } = rotated
         const value = { clients: secretsOf(id, secret), secret: describeSecret(row), old_secrets_end: oldEnd }
         const old = wishes.overlap
@@ -62,7 +56,7 @@ export function addClientSecretCommands(
     .addHelpText('after', examples('client secrets billing'))
     .action((id: string, _options: object, command: Command) =>
       withRooms(async (rooms) => {
-        if (!(await rooms.clients.find(id))) throw await unknown(rooms, id)
+        await findClient(rooms, id)
         const secrets = await rooms.clients.listSecrets(id)
         answer(output, command, { secrets: secrets.map(describeSecret) }, listText(id, secrets, rooms.now()))
       }),
@@ -77,14 +71,14 @@ export function addClientSecretCommands(
     .addHelpText('after', examples('client revoke-secret billing 0b9c2f5e-6a64-4ac4-9d0c-8d6d2b7c6c1e'))
     .action((id: string, secretId: string, options: { yes?: boolean }, command: Command) =>
       withRooms(async (rooms) => {
-        if (!(await rooms.clients.find(id))) throw await unknown(rooms, id)
+        await findClient(rooms, id)
         const now = rooms.now()
         const secrets = await rooms.clients.listSecrets(id)
         const others = secrets.filter((secret) => secret.id !== secretId && isLive(secret, now))
         if (others.length === 0 && secrets.some((secret) => secret.id === secretId))
           await confirm(output, `This is the last secret of ${id}, which is then locked out. Go on?`, options.yes)
         const revoked = await rooms.clients.revokeSecret(id, secretId, OPERATOR)
-        if (revoked === 'unknown') throw await unknown(rooms, id)
+        if (revoked === 'unknown') throw await unknownClient(rooms, id)
         if (revoked === 'unknown-secret') {
           throw new OperatorFault(
             `${id} has no secret ${JSON.stringify(secretId)}.`,
@@ -136,11 +130,10 @@ async function rotationFault(
   rooms: Rooms,
   id: string,
   reason: 'unknown' | 'no-secret' | 'too-many',
-  unknown: (rooms: Rooms, id: string) => Promise<OperatorFault>,
 ): Promise<OperatorFault> {
   switch (reason) {
     case 'unknown':
-      return unknown(rooms, id)
+      return unknownClient(rooms, id)
     case 'no-secret':
       return new OperatorFault(
         `${id} has no secret: it does not authenticate with one.`,

@@ -2,12 +2,12 @@
 import type { Command } from 'commander'
 import type { Client } from '../clients/client.ts'
 import { writeClientFields } from '../clients/fields.ts'
-import type { OperatorFault } from '../vocabulary/fault.ts'
 import { addClientAdd } from './client-add.ts'
 import { addClientSecretCommands, countSecrets, describeSecret } from './client-secret.ts'
-import { answer, confirm, examples, GATEHOUSE, OPERATOR, unknownFault } from './command.ts'
+import { answer, confirm, examples, GATEHOUSE, OPERATOR } from './command.ts'
+import { findClient, unknownClient } from './find.ts'
 import type { Output } from './output.ts'
-import type { Rooms, WithRooms } from './rooms.ts'
+import type { WithRooms } from './rooms.ts'
 import { formatFacts, formatTable, formatTime } from './table.ts'
 
 /** Adds the `client` commands. */
@@ -37,8 +37,7 @@ export function addClientCommands(
     .addHelpText('after', examples('client show billing'))
     .action((id: string, _options: object, command: Command) =>
       withRooms(async (rooms) => {
-        const client = await rooms.clients.find(id)
-        if (!client) throw await unknownClient(rooms, id)
+        const client = await findClient(rooms, id)
         const secrets = await rooms.clients.listSecrets(id)
         const shown = {
           ...describe(client),
@@ -48,7 +47,7 @@ export function addClientCommands(
       }),
     )
 
-  addClientSecretCommands(group, { withRooms, output, unknown: unknownClient })
+  addClientSecretCommands(group, { withRooms, output })
 
   for (const [name, act, done, description] of [
     ['disable', 'disable', 'disabled', 'refuse a client everything, at once and until it is enabled'],
@@ -77,21 +76,12 @@ export function addClientCommands(
     .addHelpText('after', examples('client remove billing --yes'))
     .action((id: string, options: { yes?: boolean }, command: Command) =>
       withRooms(async (rooms) => {
-        const client = await rooms.clients.find(id)
-        if (!client) throw await unknownClient(rooms, id)
+        const client = await findClient(rooms, id)
         await confirm(output, `Remove ${id} (${client.name}) and end all its tokens?`, options.yes)
         const removed = (await rooms.clients.remove(id, OPERATOR)) === 'done'
         answer(output, command, { id, removed }, `${id} is removed.\n`)
       }),
     )
-}
-
-async function unknownClient(rooms: Rooms, id: string): Promise<OperatorFault> {
-  return unknownFault(
-    'client',
-    id,
-    (await rooms.clients.list()).map((client) => client.id),
-  )
 }
 
 function describe(client: Client): Record<string, unknown> {

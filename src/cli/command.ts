@@ -1,4 +1,4 @@
-// What every command shares: the answer as text or JSON, the question before something is lost, and faults about names.
+// What every command shares: the answer as text or JSON, the question before something is lost, secrets, and faults about names.
 import type { Command } from 'commander'
 import { type DocumentFault, formatPath } from '../vocabulary/document.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
@@ -96,4 +96,13 @@ export async function readSecret(output: Output, question: string, stdin: boolea
   const secret = stdin ? (await output.readInput()).replace(/\r?\n$/, '') : await output.ask(question, true)
   if (secret === '') throw new OperatorFault('The secret is empty.', 'Nothing was changed.')
   return secret
+}
+
+/** Whoever types a secret as an argument has shown it to everybody who can list processes, and to the shell's history. */
+export function secretInArgv(): OperatorFault {
+  return new OperatorFault(
+    'A secret does not belong on a command line, where other users of this machine can read it.',
+    'Use --stdin, or answer at the prompt. Take this one as known, and choose another. Nothing was changed.',
+    { exitCode: 2 },
+  )
 }

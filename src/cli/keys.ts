@@ -23,7 +23,7 @@ export function addKeysCommands(
     .action((options: { all?: boolean }, command: Command) =>
       withRooms(async (rooms) => {
         const keys = (await rooms.signingKeys.list()).filter(({ state }) => options.all || state !== 'gone')
-        const now = new Date()
+        const now = rooms.now()
         answer(output, command, { keys: keys.map((key) => describe(key, now)) }, listText(keys, now))
       }),
     )

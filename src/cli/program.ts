@@ -4,7 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import { addApplyCommand } from './apply.ts'
 import { addClientCommands } from './client.ts'
-import { examples, GATEHOUSE } from './command.ts'
+import { examples, GATEHOUSE, secretInArgv } from './command.ts'
 import { addKeysCommands } from './keys.ts'
 import { addMigrateCommand, type Migrate } from './migrate.ts'
 import type { Output } from './output.ts'
@@ -15,7 +15,7 @@ import type { WithRooms } from './rooms.ts'
 import { addStartCommand, type Start } from './start.ts'
 import { addStatusCommand, type StatusReport } from './status.ts'
 import { addTryCommands, type TryLoginOptions, type TryStory } from './try.ts'
-import { addUserCommands, secretInArgv } from './user.ts'
+import { addUserCommands } from './user.ts'
 
 export interface ProgramParts {
   readonly version: string

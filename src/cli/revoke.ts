@@ -1,10 +1,10 @@
 // revoke: ends trust at once, by the name of what is to end.
 import type { Command } from 'commander'
 import { OperatorFault } from '../vocabulary/fault.ts'
-import { answer, confirm, examples, GATEHOUSE, OPERATOR, readSecret, unknownFault } from './command.ts'
+import { answer, confirm, examples, GATEHOUSE, OPERATOR, readSecret, secretInArgv } from './command.ts'
+import { findClient, findUser } from './find.ts'
 import type { Output } from './output.ts'
 import type { Rooms, WithRooms } from './rooms.ts'
-import { secretInArgv } from './user.ts'
 
 interface Options {
   readonly user?: string
@@ -79,16 +79,9 @@ function checkChoice({ user, client, grant, session, token, all }: Options): voi
 /** @returns what was ended, in words */
 async function revoke(rooms: Rooms, options: Options, token: string | undefined): Promise<string> {
   const { user, client, grant, session } = options
-  if (client !== undefined && !(await rooms.clients.find(client))) {
-    const known = (await rooms.clients.list()).map(({ id }) => id)
-    throw unknownFault('client', client, known)
-  }
+  if (client !== undefined) await findClient(rooms, client)
   if (user !== undefined) {
-    const account = await rooms.accounts.findByEmail(user)
-    if (!account) {
-      const known = (await rooms.accounts.list()).map(({ email }) => email)
-      throw unknownFault('user', user, known)
-    }
+    const account = await findUser(rooms, user)
     if (client === undefined) {
       await rooms.accounts.revoke(account.id, OPERATOR)
       return `all that ${account.email} had open`

@@ -6,9 +6,10 @@ import { readUserFields } from '../apply/user-fields.ts'
 import type { Grant } from '../sessions/grants.ts'
 import type { SessionFacts } from '../sessions/sessions.ts'
 import { OperatorFault } from '../vocabulary/fault.ts'
-import { answer, examples, fieldsFault, GATEHOUSE, OPERATOR, readSecret, unknownFault } from './command.ts'
+import { answer, examples, fieldsFault, GATEHOUSE, OPERATOR, readSecret, secretInArgv } from './command.ts'
+import { findUser } from './find.ts'
 import type { Output } from './output.ts'
-import type { OneTimeLink, Rooms, WithRooms } from './rooms.ts'
+import type { OneTimeLink, WithRooms } from './rooms.ts'
 import { formatFacts, formatTable, formatTime } from './table.ts'
 
 const FLAGS: Readonly<Record<string, string>> = { email: 'EMAIL', name: '--name' }
@@ -119,25 +120,6 @@ export function addUserCommands(
         answer(output, command, { url: link.url, expires_at: link.expiresAt }, text)
       }),
     )
-}
-
-/** Whoever types a secret as an argument has shown it to everybody who can list processes, and to the shell's history. */
-export function secretInArgv(): OperatorFault {
-  return new OperatorFault(
-    'A secret does not belong on a command line, where other users of this machine can read it.',
-    'Use --stdin, or answer at the prompt. Take this one as known, and choose another. Nothing was changed.',
-    { exitCode: 2 },
-  )
-}
-
-async function findUser(rooms: Rooms, email: string): Promise<Account> {
-  const account = await rooms.accounts.findByEmail(email)
-  if (account) return account
-  throw unknownFault(
-    'user',
-    email,
-    (await rooms.accounts.list()).map((one) => one.email),
-  )
 }
 
 function once({ expiresAt }: OneTimeLink): string {
