@@ -26,6 +26,8 @@ export interface Config {
   readonly trustedProxies: readonly string[]
   /** that may be open at once, for peers that are no trusted proxies */
   readonly connectionsPerAddress: number
+  /** bits: IPv6 addresses that agree in them are one caller */
+  readonly ipv6Prefix: number
   readonly logLevel: string
   /** opens /metrics from elsewhere; undefined: nothing does */
   readonly metricsToken?: string
@@ -73,6 +75,12 @@ const environment = z.object({
     .min(10, 'must be from 10 to 10000')
     .max(10_000, 'must be from 10 to 10000')
     .default(1000),
+  GATEHOUSE_IPV6_PREFIX: z.coerce
+    .number({ error: 'must be a number' })
+    .int('must be a whole number')
+    .min(32, 'must be from 32 to 128')
+    .max(128, 'must be from 32 to 128')
+    .default(64),
   // A scraper sends it in a header, RFC 6750 section 2.1.
   GATEHOUSE_METRICS_TOKEN: z
     .string()
@@ -140,6 +148,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     secrets,
     trustedProxies: proxies,
     connectionsPerAddress: values.GATEHOUSE_CONNECTIONS_PER_ADDRESS,
+    ipv6Prefix: values.GATEHOUSE_IPV6_PREFIX,
     logLevel: values.LOG_LEVEL,
     metricsToken: values.GATEHOUSE_METRICS_TOKEN,
     profile: values.GATEHOUSE_PROFILE,

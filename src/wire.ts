@@ -174,6 +174,7 @@ export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }
       db,
       hashes: (value) => ring.handles('throttle', value),
       raised: config.profile === 'test',
+      ipv6Prefix: config.ipv6Prefix,
       refused: (what) => log.warn({ request: currentRequestId(), ...what }, 'throttled'),
     }),
     sessions: {

@@ -35,6 +35,7 @@ describe('what is not set has a default', () => {
       databaseUrl: undefined,
       migrateUrl: undefined,
       connectionsPerAddress: 1000,
+      ipv6Prefix: 64,
       databaseConnections: 16,
       dataDir: resolve('data'),
       secrets: [],

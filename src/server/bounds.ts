@@ -25,8 +25,10 @@ const TIMES = {
 const MOST_OF_ALL = 10_000
 
 export interface BoundsParts {
-  /** connections that one address may have; of IPv6 the first 64 bits */
+  /** connections that one address may have */
   readonly perAddress: number
+  /** bits that count of an IPv6 address; by default 64 */
+  readonly ipv6Prefix?: number
   /** whether a peer is a proxy of ours, which speaks for many */
   readonly isTrusted: (address: string) => boolean
   /** told of an address that has too many, whenever a connection of it is cut */
@@ -50,7 +52,7 @@ interface State {
 }
 
 /** @returns bounds for the servers of one process; their connections are counted together */
-export function createBounds({ perAddress, isTrusted, report, times: other }: BoundsParts): Bounds {
+export function createBounds({ perAddress, ipv6Prefix, isTrusted, report, times: other }: BoundsParts): Bounds {
   const times = { ...TIMES, ...other }
   const states = new WeakMap<Socket, State>()
   /** longest idle first */
@@ -116,7 +118,7 @@ export function createBounds({ perAddress, isTrusted, report, times: other }: Bo
       server.on('connection', (socket: Socket) => {
         const address = socket.remoteAddress ?? ''
         if (isTrusted(address)) return
-        const state = { socket, network: networkOf(address) }
+        const state = { socket, network: networkOf(address, ipv6Prefix) }
         states.set(socket, state)
         take(state)
       })

@@ -123,10 +123,14 @@ export async function serve({
   }
 }
 
-function connectionLimits({ connectionsPerAddress, trustedProxies: proxies }: Config, log: Logger): BoundsParts {
+function connectionLimits(
+  { connectionsPerAddress, ipv6Prefix, trustedProxies: proxies }: Config,
+  log: Logger,
+): BoundsParts {
   let told = Number.NEGATIVE_INFINITY
   return {
     perAddress: connectionsPerAddress,
+    ipv6Prefix,
     isTrusted: trustedProxies(proxies),
     report(from) {
       const now = performance.now()

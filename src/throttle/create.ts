@@ -43,7 +43,7 @@ export interface RefusedTry {
 
 /**
  * @param parts `db`: the pool itself; `hashes` makes row keys (16 bytes each) under every key of the server: a try is taken under each, so that
- *   a change of the keys makes no bucket full, nor one of its own for each node; `raised`: for test runs; `refused` hears of
+ *   a change of the keys makes no bucket full, nor one of its own for each node; `raised`: for test runs; `ipv6Prefix`: bits of a network; `refused` hears of
  *   each try that was refused. A refusal changes nothing, so it is no audit entry: whoever hammers at a form would fill the audit.
  * @returns the guard; it throws where the database does not answer, and then no password is compared (fail closed)
  */
@@ -51,11 +51,13 @@ export function createThrottle({
   db,
   hashes,
   raised,
+  ipv6Prefix,
   refused,
 }: {
   db: Db
   hashes: (value: string) => readonly Buffer[]
   raised: boolean
+  ipv6Prefix?: number
   refused: (what: RefusedTry) => void
 }): Throttle {
   const buckets = createBuckets({ db })
@@ -80,16 +82,22 @@ export function createThrottle({
       if (device !== undefined) {
         return attempt('sign-in', { device: [signIn.device, device], devices: [signIn.devices, account] })
       }
-      return attempt('sign-in', { account: [signIn.account, account], network: [signIn.network, networkOf(address)] })
+      return attempt('sign-in', {
+        account: [signIn.account, account],
+        network: [signIn.network, networkOf(address, ipv6Prefix)],
+      })
     },
 
     setPassword: ({ link, address }) =>
       attempt('set-password', {
         link: [limits.setPassword.link, link],
-        network: [limits.setPassword.network, networkOf(address)],
+        network: [limits.setPassword.network, networkOf(address, ipv6Prefix)],
       }),
 
     setUp: ({ link, address }) =>
-      attempt('set-up', { link: [limits.setUp.link, link], network: [limits.setUp.network, networkOf(address)] }),
+      attempt('set-up', {
+        link: [limits.setUp.link, link],
+        network: [limits.setUp.network, networkOf(address, ipv6Prefix)],
+      }),
   }
 }

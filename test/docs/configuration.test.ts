@@ -56,12 +56,12 @@ it('every value of LOG_LEVEL is named', () => {
 })
 
 it('.env.example names every setting once, and the one of docker-compose.yml', () => {
-  const named = [...example.matchAll(/^#?([A-Z_]+)=/gm)].map((match) => match[1]!)
+  const named = [...example.matchAll(/^#?([A-Z0-9_]+)=/gm)].map((match) => match[1]!)
   expect(named.sort()).toEqual([...names, 'POSTGRES_PASSWORD'].sort())
 })
 
 it('each value in .env.example is one that is taken', () => {
-  const values = [...example.matchAll(/^#([A-Z_]+)=(.+)$/gm)].map((match) => [match[1]!, match[2]!] as const)
+  const values = [...example.matchAll(/^#([A-Z0-9_]+)=(.+)$/gm)].map((match) => [match[1]!, match[2]!] as const)
   expect(values.length).toBe(names.length - 1)
   for (const [name, value] of values) {
     expect(() => readConfig({ GATEHOUSE_SECRET: 'x'.repeat(32), [name]: value })).not.toThrow()
@@ -89,7 +89,7 @@ it('no document names a setting that nobody reads', () => {
     'docker-compose.yml',
     'Dockerfile',
   ]) {
-    const strangers = [...new Set(readDocument(path).match(/\bGATEHOUSE_[A-Z_]+\b/g))].filter(
+    const strangers = [...new Set(readDocument(path).match(/\bGATEHOUSE_[A-Z0-9_]+\b/g))].filter(
       (name) => !known.has(name),
     )
     expect([path, strangers]).toEqual([path, []])

@@ -5,7 +5,7 @@ import { load } from 'cheerio'
 import { LIMITS } from '../../src/throttle/limits.ts'
 import type { Page } from '../helpers/browser.ts'
 import { holdClock, passSeconds, releaseClock } from '../helpers/clock.ts'
-import { PASSWORD, type TestServer } from '../helpers/server.ts'
+import { PASSWORD, startTestServer, type TestServer } from '../helpers/server.ts'
 import { count, signInForm, startTwoNodes, type TwoNodes, times, WRONG } from './two-nodes.ts'
 
 const { account, network } = LIMITS.signIn
@@ -151,6 +151,22 @@ describe('S-199 I-42 the limit of a network', () => {
     expect(count(answers, 401)).toBeLessThanOrEqual(network.burst + came)
     const { submit } = await signInForm(behind)
     expect((await submit('fresh@example.com', WRONG, '2001:db8:0:8::1')).status).toBe(401)
+  })
+
+  it('S-199 with GATEHOUSE_IPV6_PREFIX=56 a customer with 256 networks is one', async () => {
+    const wide = await startTestServer({
+      database: server.database,
+      env: { GATEHOUSE_TRUSTED_PROXIES: '127.0.0.1,::1', GATEHOUSE_IPV6_PREFIX: '56' },
+    })
+    try {
+      const { submit } = await signInForm(wide)
+      await nodes.query('delete from throttle_buckets')
+      for (let index = 0; index < 4; index++) await submit(`w${index}@example.com`, WRONG, `2001:db8:0:a0${index}::1`)
+      const { rows } = await nodes.query('select count(*)::int as n from throttle_buckets')
+      expect(rows[0].n).toBe(4 + 1)
+    } finally {
+      await wide.stop()
+    }
   })
 
   it('S-199 IPv4 written as IPv6 is the same network', async () => {
