@@ -1,6 +1,7 @@
 // Oracle b and d: triggers note every change of state beside the audit entries, each with its transaction. What was audited
 // and what was changed must be the same, transaction by transaction; nothing of it is in the product.
 import type pg from 'pg'
+import type { AuditKind } from '../src/audit/entry.ts'
 
 /** table, event, condition, and what it is called */
 const CHANGES: readonly (readonly [string, string, string, string])[] = [
@@ -29,10 +30,27 @@ const CHANGES: readonly (readonly [string, string, string, string])[] = [
   ['signing_keys', 'update', "new.state = 'gone' and old.state <> 'gone'", 'key gone'],
   ['account_links', 'update', 'old.used_at is null and new.used_at is not null', 'link used'],
   ['pushed_requests', 'delete', 'old.expires_at > now()', 'pushed request removed'],
+  ['account_links', 'insert', 'true', 'link made'],
+  ['accounts', 'update', 'new.name is distinct from old.name', 'account changed'],
+  ['accounts', 'update', 'new.disabled_at is null and old.disabled_at is not null', 'account enabled'],
+  ['clients', 'update', 'new.disabled_at is null and old.disabled_at is not null', 'client enabled'],
+  ['clients', 'update', 'new.updated_at is distinct from old.updated_at', 'client changed'],
+  ['client_secrets', 'delete', 'true', 'secret removed'],
+  ['resources', 'insert', 'true', 'resource made'],
+  ['resources', 'update', 'true', 'resource changed'],
+  ['resources', 'delete', 'true', 'resource removed'],
+  ['consents', 'delete', 'true', 'consent removed'],
+  ['access_tokens', 'delete', 'true', 'token removed'],
+  ['endings', 'insert', "new.kind = 'session'", 'session ended'],
+  ['endings', 'insert', "new.kind = 'grant'", 'grant ended'],
+  ['endings', 'insert', "new.kind = 'family'", 'family ended'],
+  ['endings', 'insert', "new.kind = 'token'", 'token ended'],
 ]
 
+const RING = ['ring.rewrapped', 'ring.version-added', 'ring.version-used', 'ring.version-dropped'] as const
+
 /** In one transaction there are as many of the left as of the right. */
-const PAIRS: readonly (readonly [changes: readonly string[], audited: readonly string[]])[] = [
+const PAIRS: readonly (readonly [changes: readonly string[], audited: readonly AuditKind[]])[] = [
   [['code consumed'], ['code.redeemed']],
   [['family made'], ['family.started']],
   [['family rotated'], ['family.rotated']],
@@ -48,10 +66,14 @@ const PAIRS: readonly (readonly [changes: readonly string[], audited: readonly s
   [['key activated'], ['key.activated']],
   [['key retired'], ['key.retired']],
   [['key gone'], ['key.removed', 'key.compromised']],
+  [['link made'], ['account.link-made']],
+  [['session ended'], ['account.signed-out', 'session.ended']],
+  [['resource made'], ['resource.added']],
+  [['resource removed'], ['resource.removed']],
 ]
 
 /** The left does not happen without one of the right in the same transaction. */
-const REASONS: readonly (readonly [what: string, reasons: readonly string[]])[] = [
+const REASONS: readonly (readonly [what: string, reasons: readonly AuditKind[]])[] = [
   [
     'family removed',
     [
@@ -70,11 +92,46 @@ const REASONS: readonly (readonly [what: string, reasons: readonly string[]])[] 
   ['family made', ['code.redeemed']],
   ['secret made', ['client.added', 'client.changed', 'client.secret-rotated']],
   ['consent changed', ['consent.given']],
-  ['key ring changed', ['ring.rewrapped', 'ring.version-added', 'ring.version-used', 'ring.version-dropped']],
+  ['key ring changed', RING],
   ['link used', ['account.password-set', 'account.admin-made']],
   ['pushed request removed', ['database.promoted']],
   ['secret made', ['client.added', 'client.changed', 'client.secret-rotated']],
+  ['grant ended', ['grant.ended', 'consent.withdrawn', 'session.ended', 'account.signed-out']],
+  ['family ended', ['family.ended', 'code.replayed']],
+  ['token ended', ['token.revoked']],
+  ['consent removed', ['consent.withdrawn', 'account.removed', 'client.removed']],
 ]
+
+/** The left is not audited without one of the right in the same transaction: what changed nothing is no entry. */
+const PROOFS: readonly (readonly [kind: AuditKind, changes: readonly string[]])[] = [
+  ['grant.ended', ['grant ended']],
+  ['family.ended', ['family ended']],
+  ['code.replayed', ['family ended']],
+  ['token.revoked', ['token ended', 'token removed']],
+  ['consent.withdrawn', ['consent removed', 'grant ended']],
+  ['account.changed', ['account changed']],
+  ['account.enabled', ['account enabled']],
+  ['client.changed', ['client changed']],
+  ['client.enabled', ['client enabled']],
+  ['client.secret-revoked', ['secret removed']],
+  ['client.secret-rotated', ['secret made']],
+  ['resource.changed', ['resource changed']],
+  ['consent.given', ['grant made', 'grant changed', 'consent changed']],
+  ['account.admin-made', ['account made']],
+  ...RING.map((kind) => [kind, ['key ring changed']] as const),
+]
+
+/** What no table shows. */
+const NOT_COMPARED: Partial<Record<AuditKind, string>> = {
+  'account.signed-in': 'the answer to an interaction, which is gone when it was read',
+  'consent.refused': 'likewise',
+}
+
+/** @returns every kind of entry that is compared with changes, or known to have none */
+export function comparedKinds(): ReadonlySet<string> {
+  const pairs = [...PAIRS, ...REASONS].flatMap(([, kinds]) => kinds)
+  return new Set([...pairs, ...PROOFS.map(([kind]) => kind), ...Object.keys(NOT_COMPARED)])
+}
 
 const NOTE = `
   create schema faults;
@@ -136,6 +193,11 @@ export async function compareChanges(pool: pg.Pool | pg.Client): Promise<{ chang
     for (const [what, reasons] of REASONS) {
       if (count([what]) > 0 && count(reasons) === 0) {
         misses.push(`(b) ${what} without its reason in transaction ${xact}: ${told()}`)
+      }
+    }
+    for (const [kind, changes] of PROOFS) {
+      if (count([kind]) > 0 && count(changes) === 0) {
+        misses.push(`(d) ${kind} without a change in transaction ${xact}: ${told()}`)
       }
     }
     if (count(['family made']) > count(['code consumed'])) {

@@ -45,10 +45,12 @@ function sessions(parts: ProviderParts): Partial<Adapter> {
       // Read anew, under its lock: another tab may have got a grant since this request began, or has signed out.
       const ended = await sessions.endByUid(uid)
       if (!ended) return
-      for (const grant of ended.grants) await endGrant(parts, grant)
-      await tokens.endings.endNamed('session', uid, 'signed-out')
-      const { accountId } = ended
-      if (accountId) await audit({ kind: 'account.signed-out', actor: accountId, subject: accountId })
+      const { accountId, grants } = ended
+      for (const grant of grants) await endGrant(parts, grant)
+      // A session without a person is one in which somebody has only asked to sign out.
+      if (accountId && (await tokens.endings.endNamed('session', uid, 'signed-out'))) {
+        await audit({ kind: 'account.signed-out', actor: accountId, subject: accountId })
+      }
     },
   }
 }
