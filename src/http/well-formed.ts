@@ -22,6 +22,9 @@ export function wellFormed(): Koa.Middleware {
     const names = rawHeaders.flatMap((name, index) => (index % 2 === 0 ? [name.toLowerCase()] : []))
     const twice = ONCE.find((name) => names.indexOf(name) !== names.lastIndexOf(name))
     if (twice) throw refused(400, 'invalid_request', `The header ${twice} was sent twice.`)
+    if (headers.host === undefined && httpVersion === '1.1') {
+      throw refused(400, 'invalid_request', 'The header host is missing.') // RFC 9112 section 3.2
+    }
     const coding = headers['transfer-encoding']
     if (coding !== undefined && (coding.trim().toLowerCase() !== 'chunked' || httpVersion === '1.0')) {
       throw refused(400, 'invalid_request', 'The only transfer coding that this server takes is chunked.')

@@ -6,7 +6,8 @@ import { takeTurns } from './turns.ts'
 
 /** @returns a server that does not listen */
 export function createAnswering(handler: RequestListener, bounds: Bounds): Connections & { readonly server: Server } {
-  const server = createServer(bounds.options)
+  // A request without Host is refused by our own door: Node would begin what stands behind it.
+  const server = createServer({ ...bounds.options, requireHostHeader: false })
   bounds.watch(server)
   takeTurns(server, handler)
   return { server, ...trackConnections({ clock: () => performance.now() }, server) }

@@ -21,6 +21,8 @@ const TIMES = {
   idleProxy: 65_000,
 }
 
+/** Pieces of a body that comes in chunks; each costs the same, be it a byte. */
+const MOST_CHUNKS = 1000
 /** Connections of all that are no proxies of ours together. */
 const MOST_OF_ALL = 10_000
 
@@ -82,10 +84,11 @@ export function createBounds({ perAddress, ipv6Prefix, isTrusted, report, times:
     state.socket.destroy()
   }
 
-  function begin(incoming: IncomingMessage, answer: ServerResponse): void {
+  function begin(incoming: IncomingMessage, answer: ServerResponse, refuse: () => void): void {
     const { socket } = incoming
     const state = states.get(socket)
     if (state) state.request = { incoming, answer }
+    if (incoming.headers['transfer-encoding'] !== undefined) boundChunks(incoming, answer, refuse)
     if (!endsSoon(incoming)) {
       // Nobody is to come back on a connection that we may have to close under what is left of this request.
       answer.setHeader('Connection', 'close')
@@ -122,7 +125,9 @@ export function createBounds({ perAddress, ipv6Prefix, isTrusted, report, times:
         states.set(socket, state)
         take(state)
       })
-      server.prependListener('request', begin)
+      server.prependListener('request', (incoming, answer) =>
+        begin(incoming, answer, () => server.emit('clientError', new Error('too many chunks'), incoming.socket)),
+      )
     },
   }
 }
@@ -151,10 +156,9 @@ function readRest(incoming: IncomingMessage): void {
   const { socket } = incoming
   const keep = linger(socket)
   socket.destroySoon = () => void socket.end() // as Node does where the answer ends the connection
-  let read = 0
-  incoming.on('data', ({ length }: Buffer) => {
-    read += length
-    if (read > MOST_REST) incoming.pause()
+  const until = socket.bytesRead + MOST_REST
+  incoming.on('data', () => {
+    if (socket.bytesRead > until) stopReading(incoming)
   })
   incoming.on('error', () => undefined)
   incoming.once('end', () => {
@@ -164,4 +168,25 @@ function readRest(incoming: IncomingMessage): void {
   })
   incoming.read(0) // ours from now on: Node would read on as fast as it comes, whatever it is
   incoming.resume()
+}
+
+/** Ends a request of too many chunks, of which the last ones, and with them its end, reach nobody. */
+function boundChunks(incoming: IncomingMessage, answer: ServerResponse, refuse: () => void): void {
+  let chunks = 0
+  const { push } = incoming
+  incoming.push = (chunk, encoding) => {
+    if (chunks > MOST_CHUNKS) return false
+    chunks += chunk === null ? 0 : 1
+    if (chunks <= MOST_CHUNKS) return push.call(incoming, chunk, encoding)
+    stopReading(incoming)
+    if (answer.headersSent) return false
+    if (answer.socket) refuse()
+    else incoming.socket.destroy() // it still waits for those ahead
+    return false
+  }
+}
+
+function stopReading(incoming: IncomingMessage): void {
+  incoming.pause()
+  incoming.socket.pause()
 }

@@ -3,7 +3,7 @@
 import type { Duplex } from 'node:stream'
 
 /** Bytes that are still read; whoever sends more waits for the end of the time. */
-export const MOST_REST = 1024 * 1024
+export const MOST_REST = 256 * 1024
 /** Milliseconds for the client to take its answer and to stop. */
 const TIME = 2000
 

@@ -40,6 +40,11 @@ export function takeTurns(server: Server, handler: RequestListener): void {
     else socket.destroy()
   })
 
+  // Node would answer this one by itself, out of turn. Nobody has to understand what is expected (RFC 9110 section 10.1.1).
+  server.on('checkExpectation', (incoming, answer) => server.emit('request', incoming, answer))
+  server.on('connect', ({ method }, socket) =>
+    server.emit('clientError', new Error(`${method} is for proxies`), socket),
+  )
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (refused.has(socket)) {
       // What follows is not looked at, but read, up to a point.

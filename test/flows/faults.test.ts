@@ -36,10 +36,11 @@ it('R-16 killed between any two steps of a deed: it is done, or not begun', () =
 it('R-32 one data folder has one database, whoever starts, dies or copies', () => holds('R-32'))
 it('R-33 a torn data folder is refused or recovered, never silently empty', () => holds('R-33'))
 it('R-21 S-026 keys change under load: nobody is signed out, nothing that stands is refused', () => holds('R-21'))
+it('R-36 S-001 S-011 header storms: refused, ended, answered in order, and nothing is smuggled', () => holds('R-36'))
 
 it('the slice is all that has a small size, and the bench says so by its exit code', () => {
   expect({ code, told: code === 0 ? '' : told }).toEqual({ code: 0, told: '' })
-  const slice = ['R-01', 'R-02', 'R-04', 'R-07', 'R-08', 'R-15', 'R-16', 'R-21', 'R-32', 'R-33']
+  const slice = ['R-01', 'R-02', 'R-04', 'R-07', 'R-08', 'R-15', 'R-16', 'R-21', 'R-32', 'R-33', 'R-36']
   expect(rows.map(({ id }) => id)).toEqual(slice)
 })
 

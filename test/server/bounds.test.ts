@@ -147,3 +147,24 @@ it('a small body that comes late leaves its connection usable, one that does not
   const chunked = post('Transfer-Encoding: chunked')
   expect((await speak(other, `${chunked}1\r\nx\r\n0\r\n\r\n${GET}`)).statuses).toEqual([200, 200])
 })
+
+it('S-011 a body in a thousand crumbs is read, one of more is refused, and no part of it is taken for the whole', async () => {
+  const read: number[] = []
+  const port = await serve((incoming, answer) => {
+    let length = 0
+    incoming.on('data', (data: Buffer) => {
+      length += data.length
+    })
+    incoming.on('error', () => undefined)
+    incoming.on('end', () => {
+      read.push(length)
+      answer.end('done')
+    })
+  })
+  const crumbs = (times: number) => `${post('Transfer-Encoding: chunked')}${'1\r\nx\r\n'.repeat(times)}0\r\n\r\n`
+  expect((await speak(port, crumbs(1000))).statuses).toEqual([200])
+  for (const ahead of ['', GET]) expect((await speak(port, ahead + crumbs(1001))).statuses).not.toContain(408)
+  expect(await speak(port, crumbs(1001))).toMatchObject({ statuses: [400], end: 'closed' })
+  expect(await speak(port, crumbs(200_000))).toMatchObject({ statuses: [400] })
+  expect(read.filter((length) => length > 0)).toEqual([1000])
+})
