@@ -1,6 +1,7 @@
 // revoke: ends trust at once, by the name of what is to end.
 import type { Command } from 'commander'
 import { OperatorFault } from '../vocabulary/fault.ts'
+import { parseOpaque } from '../vocabulary/opaque.ts'
 import { answer, confirm, examples, GATEHOUSE, OPERATOR, readSecret, secretInArgv } from './command.ts'
 import { findClient, findUser } from './find.ts'
 import type { Output } from './output.ts'
@@ -47,62 +48,80 @@ export function addRevokeCommand(
       ),
     )
     .action(async (options: Options, command: Command) => {
-      if (command.args.length > 0) throw secretInArgv()
+      checkWords(command.args, options)
       checkChoice(options)
       if (options.all) {
         await confirm(output, 'End every session, grant and token of everybody? All people sign in anew.', options.yes)
-        await withRooms(async (rooms) => {
-          const ended = await rooms.trust.all(OPERATOR)
-          const text = `All that ${count(ended.accounts, 'user')} and ${count(ended.clients, 'client')} had open is over.`
-          answer(output, command, { revoked: 'everything', ...ended }, `${text} ${EFFECT}\n`)
-        })
-        return
       }
       const token = options.token ? await readSecret(output, 'Token: ', options.stdin) : undefined
       await withRooms(async (rooms) => {
-        const revoked = await revoke(rooms, options, token)
-        answer(output, command, { revoked }, `${capitalize(revoked)} is over. ${EFFECT}\n`)
+        const { json, text } = await revoke(rooms, options, token)
+        answer(output, command, json, `${text} ${EFFECT}\n`)
       })
     })
+}
+
+/** Anything that is no option may be a token that was meant to be secret. */
+function checkWords(words: readonly string[], { token, stdin }: Options): void {
+  if (words.some((word) => token || parseOpaque(word) || word.split('.').length === 3)) throw secretInArgv()
+  if (words.length > 0) throw usage(`"${words[0]}" says not what it is.`)
+  if (stdin && !token) throw usage('--stdin goes with --token.')
 }
 
 function checkChoice({ user, client, grant, session, token, all }: Options): void {
   const chosen = [user ?? client, grant, session, token, all].filter((one) => one !== undefined).length
   if (chosen === 1) return
-  throw new OperatorFault(
-    chosen === 0 ? 'Say what is to end.' : 'These cannot be combined.',
-    'Give one of --user, --client, --grant, --session, --token, --all, or --user with --client. Nothing was changed.',
-    { exitCode: 2 },
-  )
+  throw usage(chosen === 0 ? 'Say what is to end.' : 'These cannot be combined.')
 }
 
-/** @returns what was ended, in words */
-async function revoke(rooms: Rooms, options: Options, token: string | undefined): Promise<string> {
-  const { user, client, grant, session } = options
+function usage(what: string): OperatorFault {
+  const advice = 'Give one of --user, --client, --grant, --session, --token, --all, or --user with --client.'
+  return new OperatorFault(what, `${advice} Nothing was changed.`, { exitCode: 2 })
+}
+
+interface Revoked {
+  /** `revoked` is the kind of thing, and the others name it */
+  readonly json: { readonly revoked: string; readonly [name: string]: unknown }
+  readonly text: string
+}
+
+/** @returns what was ended */
+async function revoke(rooms: Rooms, options: Options, token: string | undefined): Promise<Revoked> {
+  const { user, client, grant, session, all } = options
+  if (all) {
+    const ended = await rooms.trust.all(OPERATOR)
+    const text = `All that ${count(ended.accounts, 'user')} and ${count(ended.clients, 'client')} had open is over.`
+    return { json: { revoked: 'everything', ...ended }, text }
+  }
   if (client !== undefined) await findClient(rooms, client)
   if (user !== undefined) {
-    const account = await findUser(rooms, user)
+    const { id, email } = await findUser(rooms, user)
     if (client === undefined) {
-      await rooms.accounts.revoke(account.id, OPERATOR)
-      return `all that ${account.email} had open`
+      await rooms.accounts.revoke(id, OPERATOR)
+      return { json: { revoked: 'user', user: email }, text: `All that ${email} had open is over.` }
     }
-    if (await rooms.trust.consent(account.id, client, OPERATOR)) return `what ${account.email} allowed ${client}`
-    throw nothing(`${account.email} has not allowed ${client} anything.`)
+    if (await rooms.trust.consent(id, client, OPERATOR)) {
+      return { json: { revoked: 'consent', user: email, client }, text: `What ${email} allowed ${client} is over.` }
+    }
+    throw nothing(`${email} has not allowed ${client} anything.`)
   }
   if (client !== undefined) {
     await rooms.clients.revoke(client, OPERATOR)
-    return `all that ${client} held`
+    return { json: { revoked: 'client', client }, text: `All that ${client} held is over.` }
   }
   if (grant !== undefined) {
-    if (await rooms.trust.grant(grant, OPERATOR)) return 'the grant'
+    if (await rooms.trust.grant(grant, OPERATOR))
+      return { json: { revoked: 'grant', grant }, text: 'The grant is over.' }
     throw nothing('There is no such grant, or it is over.')
   }
   if (session !== undefined) {
-    if (await rooms.trust.session(session, OPERATOR)) return 'the session'
+    if (await rooms.trust.session(session, OPERATOR)) {
+      return { json: { revoked: 'session', session }, text: 'The session is over.' }
+    }
     throw nothing('There is no such session, or it is over.')
   }
   const ended = await rooms.trust.token(token!, OPERATOR)
-  if (ended) return `the ${ended}`
+  if (ended) return { json: { revoked: ended.replaceAll(' ', '_') }, text: `The ${ended} is over.` }
   throw nothing('This is no token of this server, or it is over already.')
 }
 
@@ -112,8 +131,4 @@ function nothing(what: string): OperatorFault {
 
 function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`
-}
-
-function capitalize(text: string): string {
-  return text[0]!.toUpperCase() + text.slice(1)
 }

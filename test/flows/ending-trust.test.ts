@@ -210,11 +210,11 @@ describe('S-090 what was ended is refused at once, on every node, and stays so',
   it('revoke --token ends a token of each form, a refresh token its family', async () => {
     const all = await connected()
     const revoke = (token: string) => gatehouse(['revoke', '--token', '--stdin', '--json'], `${token}\n`)
-    expect((await revoke(all.machine)).json).toEqual({ revoked: 'the access token' })
+    expect((await revoke(all.machine)).json).toEqual({ revoked: 'access_token' })
     expect(await active(all.machine)).toBe(false)
     await revoke(all.opaque.access_token)
     expect([await active(all.opaque.access_token), await active(all.jwt.access_token)]).toEqual([false, true])
-    expect((await revoke(all.jwt.refresh_token)).json).toEqual({ revoked: 'the refresh family' })
+    expect((await revoke(all.jwt.refresh_token)).json).toEqual({ revoked: 'refresh_family' })
     expect(await active(all.jwt.access_token)).toBe(false)
     await invalid(refresh(server, all.client, all.jwt.refresh_token))
     expect((await refresh(server, all.client, all.opaque.refresh_token)).status).toBe(200)
@@ -226,6 +226,12 @@ describe('S-090 what was ended is refused at once, on every node, and stays so',
   it('says what is wrong with the command, and takes no token among its arguments', async () => {
     for (const args of [[], ['--token', '--user', 'ada@example.com'], ['--token', 'gth_at_x'], ['--token=gth_at_x']])
       await expect(gatehouse(['revoke', ...args])).rejects.toThrow(/Say what|combined|command line/)
+    const jwt = (await connected()).jwt.access_token
+    for (const word of ['gth_at_x', jwt])
+      await expect(gatehouse(['revoke', '--token', word])).rejects.toThrow('command line')
+    await expect(gatehouse(['revoke', jwt])).rejects.toThrow('command line')
+    await expect(gatehouse(['revoke', 'ada@example.com'])).rejects.toThrow('says not what it is')
+    await expect(gatehouse(['revoke', '--user', 'ada@example.com', '--stdin'])).rejects.toThrow('goes with --token')
     await expect(gatehouse(['revoke', '--user', 'nobody@example.com'])).rejects.toThrow('no user')
     await expect(gatehouse(['revoke', '--client', 'nobody'])).rejects.toThrow('no client')
     await expect(gatehouse(['revoke', '--grant', 'x'])).rejects.toThrow('no such grant')
