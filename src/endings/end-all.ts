@@ -3,6 +3,9 @@ import { sql } from 'kysely'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import { LONGEST_ACCESS_TOKEN_SECONDS } from '../vocabulary/access-token.ts'
 
+/** Rows of one statement: however many people there are, none of them takes long. */
+const AT_ONCE = 5000
+
 export interface EndAllParts {
   readonly unit: UnitOfWork
   readonly now: () => Date
@@ -21,14 +24,16 @@ export type EndAll = (actor: string) => Promise<EndedAll>
 
 /** @returns the act */
 export function createEndAll({ unit, now, endSignIns }: EndAllParts): EndAll {
-  const end = async (kind: 'account' | 'client', actor: string) => {
+  /** Ends those that come after an id. @returns how many, and the last one of them */
+  const endSome = async (kind: 'account' | 'client', after: string, actor: string) => {
     const at = now()
     const rows = sql.table(`${kind}s`)
     const expiresAt = new Date(at.getTime() + LONGEST_ACCESS_TOKEN_SECONDS * 1000)
     const db = await unit.write()
     // By id, so that two at once do not wait for each other. The digest is that of `keyOfName`. A client's grants go with their
     // accounts, and its own tokens when their time is over: nobody has to walk over the table for each client.
-    const done = await sql<{ n: number }>`with before as (select id, epoch from ${rows} order by id for update),
+    const done = await sql<{ n: number; last: string | null }>`with before as (
+        select id, epoch from ${rows} where id > ${after} order by id limit ${AT_ONCE} for update),
       ended as (update ${rows} as row set epoch = nextval('epochs') from before where row.id = before.id
         returning row.id, before.epoch),
       swept as (insert into ended_epochs (epoch, kind, account_id, ended_at)
@@ -40,8 +45,17 @@ export function createEndAll({ unit, now, endSignIns }: EndAllParts): EndAll {
           set reason = excluded.reason, ended_at = excluded.ended_at, expires_at = excluded.expires_at),
       audited as (insert into audit_entries (at, kind, actor, subject, detail)
         select ${at}::timestamptz, ${`${kind}.revoked`}, ${actor}, id, '{"all": true}'::jsonb from ended)
-      select count(*)::int as n from ended`.execute(db)
-    return done.rows[0]!.n
+      select count(*)::int as n, max(id) as last from ended`.execute(db)
+    return done.rows[0]!
+  }
+  const end = async (kind: 'account' | 'client', actor: string) => {
+    let ended = 0
+    for (let after: string | null = ''; after !== null; ) {
+      const { n, last } = await endSome(kind, after, actor)
+      ended += n
+      after = last
+    }
+    return ended
   }
   return (actor) =>
     unit.run(async () => {
