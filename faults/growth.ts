@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { mintOpaque } from '../src/tokens/access-tokens.ts'
 import { basic, obtainTokens, post } from '../test/helpers/flow.ts'
-import { addCast, type TestServer, THINGS } from '../test/helpers/server.ts'
+import { addCast, addMachine, type TestServer, THINGS } from '../test/helpers/server.ts'
 
 export interface Size {
   readonly grants: number
@@ -35,15 +35,7 @@ export async function grow(home: TestServer, pool: pg.Pool, size: Size, working:
   const cast = await addCast(home)
   const scopes = { [THINGS]: ['things:read'] }
   await home.addClient({ id: APP, kind: 'native', authMethod: 'none', firstParty: true, refresh: 'offline', scopes })
-  const secret = await home.addClient({
-    id: 'machine',
-    kind: 'service',
-    redirectUris: [],
-    postLogoutRedirectUris: [],
-    refresh: 'none',
-    scopes,
-  })
-  const machine = { id: 'machine', secret }
+  const machine = await addMachine(home)
   await obtainTokens(home, { id: APP }, { scope: 'openid things:read' })
   await post(home, '/token', { grant_type: 'client_credentials', scope: 'things:read' }, machine)
 

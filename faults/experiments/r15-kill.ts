@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Asked, checkChain, checkCodes, checkStanding } from '../../test/helpers/ledger-checks.ts'
 import { emptyLedger, type Ledger, type LoadParts, seeded, startLoad } from '../../test/helpers/load.ts'
-import { THINGS } from '../../test/helpers/server.ts'
+import { addMachine, THINGS } from '../../test/helpers/server.ts'
 import { startEmbedded } from '../embedded.ts'
 import type { Bench, Experiment } from '../experiment.ts'
 import { consultEmbedded } from '../oracle.ts'
@@ -90,17 +90,7 @@ async function anotherThan(before: number, find: () => Promise<number | undefine
 async function killExternal(bench: Bench, random: () => number, rounds: number): Promise<Killed> {
   const { home, api, issuer, ledger, start } = await bench.install()
   const cluster = await start({ processes: 2 })
-  const machine = {
-    id: 'machine',
-    secret: await home.addClient({
-      id: 'machine',
-      kind: 'service',
-      redirectUris: [],
-      postLogoutRedirectUris: [],
-      refresh: 'none',
-      scopes: { [THINGS]: ['things:read'] },
-    }),
-  }
+  const machine = await addMachine(home)
   const register = (id: string) => home.addClient({ id, scopes: { [THINGS]: ['things:read'] } })
   const killed: Killed = { back: [], ledger, misses: [] }
   const parts = { issuer, machine, app, register, random }

@@ -4,7 +4,7 @@ import { type SweepOutcome, startSweeper } from '../../src/db/sweeper.ts'
 import { createBrowser } from '../helpers/browser.ts'
 import { authorizeUrl, introspect, obtainTokens, passPages, pkce, post, refresh } from '../helpers/flow.ts'
 import { multiply } from '../helpers/multiply.ts'
-import { addCast, startTestServer, type TestServer, THINGS } from '../helpers/server.ts'
+import { addCast, addMachine, startTestServer, type TestServer } from '../helpers/server.ts'
 
 const PERSONS_TOKENS = 10_000
 const CLIENTS_TOKENS = 100_000
@@ -19,15 +19,7 @@ beforeAll(async () => {
   server = await startTestServer()
   connected = connect(server.database.connection, { max: 2 })
   cast = await addCast(server)
-  const secret = await server.addClient({
-    id: 'machine',
-    kind: 'service',
-    redirectUris: [],
-    postLogoutRedirectUris: [],
-    refresh: 'none',
-    scopes: { [THINGS]: ['things:read'] },
-  })
-  machine = { id: 'machine', secret }
+  machine = await addMachine(server)
 })
 afterAll(async () => {
   await connected?.close()

@@ -14,7 +14,7 @@ import {
   redeem,
   refresh,
 } from '../helpers/flow.ts'
-import { addCast, ORDERS, startTestServer, type TestServer, THINGS } from '../helpers/server.ts'
+import { addCast, addMachine, ORDERS, startTestServer, type TestServer } from '../helpers/server.ts'
 import { createSigner } from '../helpers/signer.ts'
 
 const MINUTE = 60
@@ -28,15 +28,7 @@ let people = 0
 beforeAll(async () => {
   server = await startTestServer()
   cast = await addCast(server)
-  const secret = await server.addClient({
-    id: 'machine',
-    kind: 'service',
-    redirectUris: [],
-    postLogoutRedirectUris: [],
-    refresh: 'none',
-    scopes: { [THINGS]: ['things:read'] },
-  })
-  machine = { id: 'machine', secret }
+  machine = await addMachine(server)
   await server.addClient({ id: 'phone', kind: 'native', authMethod: 'none', firstParty: true, refresh: 'offline' })
 })
 afterAll(() => server?.stop())

@@ -151,6 +151,14 @@ const WEB_CLIENT: Omit<ClientFields, 'id' | 'name'> = {
   serves: [],
 }
 
+/** A client that gets tokens for THINGS by itself. @returns its id and secret */
+export async function addMachine(server: TestServer): Promise<{ id: string; secret: string }> {
+  const scopes = { [THINGS]: ['things:read'] }
+  return { id: 'machine', secret: await server.addClient({ id: 'machine', ...SERVICE, scopes }) }
+}
+
+const SERVICE = { kind: 'service', redirectUris: [], postLogoutRedirectUris: [], refresh: 'none' } as const
+
 /** The usual cast: resources ORDERS (JWT) and THINGS (opaque), clients, and ada@example.com. */
 export async function addCast(server: TestServer) {
   await server.addResource({
@@ -168,7 +176,6 @@ export async function addCast(server: TestServer) {
     scopes: [{ name: 'things:read', text: 'See your things', risk: 'normal', byDefault: true }],
   })
   const both = { [ORDERS]: ['orders:read', 'orders:write'], [THINGS]: ['things:read'] }
-  const service = { kind: 'service', redirectUris: [], postLogoutRedirectUris: [], refresh: 'none' } as const
   return {
     ada: await server.addPerson('ada@example.com'),
     /** third-party, confidential */
@@ -183,13 +190,13 @@ export async function addCast(server: TestServer) {
       scopes: both,
     }),
     /** may read orders by itself */
-    billing: await server.addClient({ id: 'billing', ...service, scopes: { [ORDERS]: ['orders:read'] } }),
+    billing: await server.addClient({ id: 'billing', ...SERVICE, scopes: { [ORDERS]: ['orders:read'] } }),
     /** resource server of both resources */
-    api: await server.addClient({ id: 'orders-api', ...service, scopes: {}, serves: [ORDERS, THINGS] }),
+    api: await server.addClient({ id: 'orders-api', ...SERVICE, scopes: {}, serves: [ORDERS, THINGS] }),
     /** resource server of neither */
     stranger: await server.addClient({
       id: 'other-api',
-      ...service,
+      ...SERVICE,
       scopes: {},
       serves: ['https://other.example.com'],
     }),
