@@ -5,6 +5,7 @@ import type { Output } from './cli/output.ts'
 import type { ProgramParts } from './cli/program.ts'
 import { commandRooms } from './command-rooms.ts'
 import { type Config, readConfig } from './config.ts'
+import { createDatabaseClock } from './db/clock.ts'
 import { describeStatus } from './describe-status.ts'
 import { type OpenDatabase, openDatabase } from './open-database.ts'
 import { createLogger } from './server/log.ts'
@@ -34,7 +35,9 @@ export function commandParts(
     const log = createLogger(config.logLevel === 'info' ? 'warn' : config.logLevel)
     const opened = await openDatabase(config, { role: 'command', say: () => undefined })
     try {
-      const rooms = await buildRooms({ config, db: opened.db, log })
+      const clock = createDatabaseClock({ clock: () => performance.now() })
+      await clock.ask(opened.db)
+      const rooms = await buildRooms({ config, db: opened.db, log, now: clock.now })
       const interrupted = stopped.then(async (): Promise<never> => {
         await onInterrupt?.(rooms)
         throw new OperatorFault('Interrupted.', 'What was said to be done is done; look before you try again.')

@@ -41,8 +41,6 @@ import { buildRing, buildSigningKeys, KEY_TIMES } from './wire-keys.ts'
 /** Our own version, as package.json has it. */
 export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
 
-const now = () => new Date()
-
 /** Every room, over one database. */
 export type Rooms = Awaited<ReturnType<typeof buildRooms>>
 
@@ -54,12 +52,14 @@ export interface RoomParts {
   readonly live?: Live
   /** others than ours are for experiments */
   readonly keyTimes?: KeyTimes
+  /** the time that everything stored goes by; this machine's unless told */
+  readonly now?: () => Date
 }
 
 /**
  * @throws OperatorFault when GATEHOUSE_SECRET does not open the key ring of this database
  */
-export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES }: RoomParts) {
+export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES, now = () => new Date() }: RoomParts) {
   const unit = createUnitOfWork(db)
   const { ring, refreshRing, ringSecrets } = await buildRing({ config, db, log, live, now })
   const audit = createAudit({ unit, now, requestId: currentRequestId })

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { TIME } from './clock.ts'
 import type { Connection } from './connect.ts'
 import type { PrimaryWatch } from './primary.ts'
 
@@ -25,6 +26,8 @@ export interface LiveParts {
   readonly primary: PrimaryWatch
   /** milliseconds of a clock that only goes forward */
   readonly clock: () => number
+  /** hears what time it is at the database, with each heartbeat; see `clock.ts` */
+  readonly heard?: (time: number, since: number, until: number) => void
   /** hears that the connection was lost, once each time, and that a listener threw */
   readonly report: (error: Error, what: 'connection' | 'listener') => void
 }
@@ -52,7 +55,7 @@ export interface Live {
  * Starts to listen. Through a proxy that loses notifications (PgBouncer in transaction mode) the heartbeat alone keeps the bound.
  * @returns at once; topics have a version as soon as they were read for the first time
  */
-export function startLive({ connection, primary, clock, report }: LiveParts): Live {
+export function startLive({ connection, primary, clock, heard, report }: LiveParts): Live {
   const listeners = new Map<string, Set<() => void>>()
   const wake = new EventEmitter()
   const over = new AbortController()
@@ -73,9 +76,10 @@ export function startLive({ connection, primary, clock, report }: LiveParts): Li
   async function read(client: pg.Client): Promise<void> {
     const since = clock()
     const asked = touches
-    const answer = await client.query<{ topic: string; version: string }>(
-      "select topic, string_agg(version::text, '.' order by slot) as version from versions group by topic",
+    const answer = await client.query<{ topic: string; version: string; time: number }>(
+      `select topic, string_agg(version::text, '.' order by slot) as version, ${TIME} as time from versions group by topic`,
     )
+    if (answer.rows[0]) heard?.(answer.rows[0].time, since, clock())
     for (const [topic, touch] of touched) if (touch <= asked) touched.delete(topic)
     confirmedAt = since
     told = false

@@ -5,7 +5,7 @@ import type { AccessToken } from '../tokens/access-tokens.ts'
 import { actorAtHand, paramsAtHand, routeAtHand } from './at-hand.ts'
 import { factsOf } from './client-metadata.ts'
 import { familyAtHand } from './family-at-hand.ts'
-import { LIFETIMES, type ProviderParts } from './parts.ts'
+import { CLOCK_TOLERANCE, LIFETIMES, type ProviderParts } from './parts.ts'
 import { after, given, type Payload, without } from './payload.ts'
 
 /** @returns the adapters of these models */
@@ -29,6 +29,7 @@ function codes({ tokens: { codes, families, revoke }, audit, now }: ProviderPart
       codes.save(id, grantKey(payload.grantId as string), without(payload, 'jti'), after(now, expiresIn)),
     async find(id) {
       const record = await codes.find(id)
+      if (record && !record.consumed && isAhead(now, record.payload.iat)) return undefined
       return record && given(record.payload, { jti: id, ...(record.consumed && { consumed: true }) })
     },
     async consume(id) {
@@ -45,6 +46,14 @@ function codes({ tokens: { codes, families, revoke }, audit, now }: ProviderPart
       if (routeAtHand() === 'token' && code !== undefined) await replayed(code)
     },
   }
+}
+
+/**
+ * Made before the clock was put back. A code lives for a minute, and not for another hour because of that; what lives for long is
+ * not ended for it.
+ */
+function isAhead(now: () => Date, iat: unknown): boolean {
+  return Number(iat) > now().getTime() / 1000 + CLOCK_TOLERANCE
 }
 
 function refreshTokens({ tokens: { families, revoke }, audit, now }: ProviderParts): Partial<Adapter> {

@@ -6,6 +6,7 @@ import { adaptPushed } from './adapt-pushed.ts'
 import { adaptTokens } from './adapt-tokens.ts'
 import { routeAtHand } from './at-hand.ts'
 import { clientMetadata } from './client-metadata.ts'
+import { createEngineTime, type EngineTime } from './engine-time.ts'
 import type { ProviderParts } from './parts.ts'
 
 /**
@@ -18,7 +19,21 @@ export function createAdapterFactory(parts: ProviderParts): (model: string) => A
     ...adaptPeople(parts),
     ...adaptTokens(parts),
   }
-  return (model) => ({ ...refuseAll(model), ...make[model]?.() }) as Adapter
+  const time = createEngineTime(parts)
+  return (model) => inStoredTime(time, { ...refuseAll(model), ...make[model]?.() } as Adapter)
+}
+
+function inStoredTime({ toStore, toEngine }: EngineTime, adapter: Adapter): Adapter {
+  const given = async (found: ReturnType<Adapter['find']>) => {
+    const payload = await found
+    return payload && toEngine(payload)
+  }
+  return {
+    ...adapter,
+    upsert: (id, payload, expiresIn) => adapter.upsert(id, toStore(payload), expiresIn),
+    find: (id) => given(adapter.find(id)),
+    findByUid: (uid) => given(adapter.findByUid(uid)),
+  }
 }
 
 const AUTHENTICATING = new Set(['token', 'introspection', 'revocation', 'pushed_authorization_request'])

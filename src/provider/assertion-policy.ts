@@ -17,14 +17,15 @@ interface Claims {
  * @returns the engine's `assertJwtClientAuthClaimsAndHeader`; it throws InvalidClientAuth for an assertion that ends too late
  *   or was made in a future farther away than clocks differ. What else there is to check the engine has checked
  */
-export function createAssertionPolicy({ now, sealedSecrets }: Pick<ProviderParts, 'now' | 'sealedSecrets'>) {
+export function createAssertionPolicy({ sealedSecrets }: Pick<ProviderParts, 'sealedSecrets'>) {
   return async function assertClaims(
     ctx: KoaContextWithOIDC,
     { exp, iat }: Claims,
     _header: unknown,
     client: { readonly clientId: string; readonly [key: string]: unknown },
   ): Promise<void> {
-    const at = Math.floor(now().getTime() / 1000)
+    // By the clock that the engine compares `exp` with.
+    const at = Math.floor(Date.now() / 1000)
     if (exp! > at + LONGEST_AHEAD + CLOCK_TOLERANCE) throw refused('exp is more than 5 minutes ahead')
     if (iat !== undefined && iat > at + CLOCK_TOLERANCE) throw refused('iat is in the future')
     noteUse(client, String(ctx.oidc.params?.client_assertion))

@@ -23,7 +23,6 @@ import { createDefaultResource, createResourceServerInfo } from './resource-serv
 
 /** @returns the engine's configuration */
 export function engineOptions(parts: ProviderParts): Configuration {
-  const { now } = parts
   const secure = parts.issuer.startsWith('https:')
   return {
     adapter: createAdapterFactory(parts),
@@ -102,6 +101,7 @@ export function engineOptions(parts: ProviderParts): Configuration {
     // What ends with a revocation or a replay is decided in the adapter; only a sign-out ends the grant itself.
     revokeGrantPolicy: (ctx) => ctx.oidc.route.startsWith('end_session'),
     renderError,
+    // By the clock that the engine goes by.
     ttl: {
       AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? LIFETIMES.accessToken,
       ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? LIFETIMES.accessToken,
@@ -109,8 +109,8 @@ export function engineOptions(parts: ProviderParts): Configuration {
       Grant: () => LIFETIMES.grant,
       IdToken: () => LIFETIMES.idToken,
       Interaction: () => LIFETIMES.interaction,
-      RefreshToken: (_ctx, token) => refreshTokenLifetime(token, now()),
-      Session: (_ctx, session) => sessionLifetime(session, now()),
+      RefreshToken: (_ctx, token) => refreshTokenLifetime(token, new Date()),
+      Session: (_ctx, session) => sessionLifetime(session, new Date()),
     },
   }
 }

@@ -5,6 +5,7 @@ import { jwtKey } from '../tokens/revoke.ts'
 import { createAccessTokenVerifier } from '../verifier/access-token.ts'
 import { createKeySet } from '../verifier/key-set.ts'
 import type { AccessTokenClaims } from '../vocabulary/access-token.ts'
+import { createEngineTime } from './engine-time.ts'
 import type { ProviderParts } from './parts.ts'
 
 /**
@@ -29,11 +30,13 @@ export interface OwnJwts {
 
 /** @returns what the server does with its own JWT access tokens */
 export function createOwnJwts(parts: ProviderParts): OwnJwts {
+  const { toStore } = createEngineTime(parts)
   const verify = createAccessTokenVerifier({
     issuer: parts.issuer,
     audience: null,
     keys: createKeySet({ keys: parts.signingKeys.map((key) => key.publicJwk) }),
-    now: parts.now,
+    // What we sign carries the time of this machine's clock, like what others show us.
+    now: () => new Date(),
   })
   return {
     async verify(token) {
@@ -58,7 +61,7 @@ export function createOwnJwts(parts: ProviderParts): OwnJwts {
       return claims.epoch !== undefined && (await parts.clientStands(claims.client_id, claims.epoch))
     },
 
-    revoke: (claims) => parts.tokens.revoke.jwt(claims.jti, new Date(claims.exp * 1000), 'revoked'),
+    revoke: (claims) => parts.tokens.revoke.jwt(claims.jti, new Date(toStore(claims).exp * 1000), 'revoked'),
   }
 }
 

@@ -25,6 +25,7 @@ export interface ProviderParts {
   readonly cookieSigner: CookieSigner
   /** the published keys; of each algorithm the one that signs comes first */
   readonly signingKeys: readonly SigningKey[]
+  /** the time that stores go by; the engine itself reads this machine's clock */
   readonly now: () => Date
   /** whether requests of ours (for a client's keys) may go to private addresses: in tests only */
   readonly privateAddresses: boolean

@@ -31,6 +31,8 @@ export interface Metrics {
   readonly count: Koa.Middleware
   /** Takes what the sweeper reports. */
   swept(outcome: SweepOutcome): void
+  /** @param ahead seconds by which this machine's clock is ahead of the database's, asked whenever the metrics are read */
+  watchClock(ahead: () => number): void
   /** @param lag seconds by table, asked whenever the metrics are read */
   watchLag(lag: () => Readonly<Record<string, number>>): void
   /** @returns everything as text (Prometheus exposition format 0.0.4) */
@@ -94,6 +96,16 @@ export function createMetrics({ version, pool, databaseUp }: MetricsParts): Metr
       for (const [table, seconds] of Object.entries(lag())) this.set({ table }, seconds)
     },
   })
+  let ahead: (() => number) | undefined
+  new Gauge({
+    name: 'gatehouse_clock_ahead_seconds',
+    help: "How far this machine's clock is ahead of the database's",
+    aggregator: 'max',
+    registers,
+    collect() {
+      if (ahead) this.set(ahead())
+    },
+  })
   new Gauge({
     name: 'gatehouse_database_connections',
     help: 'Connections of the pool, in use and idle',
@@ -148,6 +160,10 @@ export function createMetrics({ version, pool, databaseUp }: MetricsParts): Metr
       if ('error' in outcome) return failed.inc({ table })
       removed.inc({ table }, outcome.removed)
       batches.observe(outcome.milliseconds / 1000)
+    },
+
+    watchClock(from) {
+      ahead = from
     },
 
     watchLag(from) {

@@ -2,12 +2,14 @@
 import type { RequestListener } from 'node:http'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
+import { createDatabaseClock, type DatabaseClock } from '../db/clock.ts'
 import { connect } from '../db/connect.ts'
 import { startLive } from '../db/live.ts'
 import { pendingMigrations } from '../db/migrate.ts'
 import { type Sweeper, type SweepOutcome, startSweeper } from '../db/sweeper.ts'
 import { trustedProxies } from '../http/trusted-proxies.ts'
 import type { JoinedDatabase } from '../open-database.ts'
+import { CLOCK_TOLERANCE } from '../provider/parts.ts'
 import type { KeyStep } from '../signing-keys/rotate.ts'
 import { startSchedule } from '../signing-keys/schedule.ts'
 import type { KeyTimes } from '../signing-keys/times.ts'
@@ -72,14 +74,17 @@ export async function serve({
   }
   let red = false
   try {
+    const clock = createDatabaseClock({ clock: () => performance.now() })
+    await clock.ask(database.db)
     const live = startLive({
       connection: database.connection,
       primary: database.primary,
       clock: () => performance.now(),
+      heard: createClockWatch(log, clock),
       report: (error, what) => log.warn({ err: error }, LIVE_FAULTS[what]),
     })
     stops.push(live.stop)
-    const rooms = await buildRooms({ config, db: database.db, log, live, keyTimes })
+    const rooms = await buildRooms({ config, db: database.db, log, live, keyTimes, now: clock.now })
     const metrics = createMetrics({
       version: VERSION,
       pool: database.pool,
@@ -100,6 +105,7 @@ export async function serve({
       landing,
       metrics: { ...metrics, ...(readMetrics && { read: readMetrics }) },
     })
+    metrics.watchClock(clock.ahead)
     await prepare?.(rooms)
     stops.push(startOwnSweeper(database, rooms, log, metrics).stop)
     stops.push(rooms.clients.secretUse.start((error) => reportUses(log, error)).stop)
@@ -154,11 +160,13 @@ function startOwnSweeper(
   metrics: Metrics,
 ): Sweeper {
   const { db, close } = connect(connection, { max: 1, primary })
+  // A clock that is wrong must not remove what lives: what goes is over by the database's and by ours.
+  const over = () => new Date(Math.min(now().getTime(), Date.now()))
   const report = (outcome: SweepOutcome) => {
     metrics.swept(outcome)
     logSweep(log, outcome)
   }
-  const sweeper = startSweeper({ db, now, report })
+  const sweeper = startSweeper({ db, now: over, report })
   metrics.watchLag(sweeper.lag)
   return {
     ...sweeper,
@@ -166,6 +174,20 @@ function startOwnSweeper(
       await sweeper.stop()
       await close()
     },
+  }
+}
+
+/** @returns what takes the database's answers, and says it when this machine's clock begins to differ, and when it does no more */
+function createClockWatch(log: Logger, clock: DatabaseClock): DatabaseClock['heard'] {
+  let told = false
+  return (...answer) => {
+    clock.heard(...answer)
+    const ahead = clock.ahead()
+    const differs = Math.abs(ahead) > CLOCK_TOLERANCE
+    if (differs === told) return
+    told = differs
+    if (differs) log.error({ ahead }, 'the clocks of this machine and of the database differ: set the wrong one right')
+    else log.warn({ ahead }, 'the clocks of this machine and of the database agree again')
   }
 }
 

@@ -2,6 +2,7 @@
 
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
+import { createDatabaseClock } from '../db/clock.ts'
 import { type Gateway, startGateway } from '../gateway/serve.ts'
 import { type OpenDatabase, openDatabase } from '../open-database.ts'
 import type { Resource } from '../resources/resource.ts'
@@ -103,7 +104,9 @@ async function serveAlone({ options: { config, keyTimes }, database, log, demo }
 
 /** In processes of their own, for all of which this one keeps the database. */
 async function serveTogether({ options: { config }, database, log, demo }: ServingParts) {
-  const rooms = await buildRooms({ config, db: database.db, log })
+  const clock = createDatabaseClock({ clock: () => performance.now() })
+  await clock.ask(database.db)
+  const rooms = await buildRooms({ config, db: database.db, log, now: clock.now })
   if (demo) await prepareDemo(config, rooms)
   const { connection, place } = database
   const first = { order: 'serve', connection, place, demo } as const

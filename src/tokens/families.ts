@@ -40,8 +40,9 @@ export interface Families {
 export function createFamilies({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRing; now: () => Date }): Families {
   const names = createFamilyNames(ring)
 
+  // A rotation that lies ahead was noted before the clock was put back: nobody knows how long ago that was.
   const inGrace = (rotatedAt: Date | null) =>
-    rotatedAt !== null && now().getTime() - rotatedAt.getTime() <= GRACE_SECONDS * 1000
+    rotatedAt !== null && Math.abs(now().getTime() - rotatedAt.getTime()) <= GRACE_SECONDS * 1000
 
   async function row(token: string) {
     const family = names.ofToken(token)
