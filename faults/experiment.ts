@@ -61,6 +61,7 @@ export interface Installation {
     processes: number
     latency?: number
     env?: Record<string, string>
+    envOf?: (node: number) => Record<string, string>
     warm?: number
     program?: readonly string[]
   }): Promise<Cluster>

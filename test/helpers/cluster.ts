@@ -42,6 +42,7 @@ export async function startCluster({
   latency = 0,
   api,
   env = {},
+  envOf = () => ({}),
   warm = 100,
   program,
 }: {
@@ -51,6 +52,8 @@ export async function startCluster({
   latency?: number
   api: { id: string; secret: string }
   env?: Record<string, string>
+  /** what one of them has beside that, by its number from 0 */
+  envOf?: (node: number) => Record<string, string>
   /** the number of requests that will be sent at once */
   warm?: number
   /** another program than the command line */
@@ -68,6 +71,7 @@ export async function startCluster({
       GATEHOUSE_SECRET: TEST_SECRET,
       LOG_LEVEL: 'error',
       ...env,
+      ...envOf(ports.indexOf(port)),
     }
     return startProcess(settings, program)
   }
