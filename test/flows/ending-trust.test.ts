@@ -1,6 +1,6 @@
 // Every way to end trust, at once and on every node, through the one log; and what refresh tokens are bound to (SECURITY group F).
 import { keyOfName } from '../../src/endings/end.ts'
-import { createBrowser } from '../helpers/browser.ts'
+import { createBrowser, formOf } from '../helpers/browser.ts'
 import { holdClock, passSeconds, releaseClock } from '../helpers/clock.ts'
 import { commandLine } from '../helpers/command-line.ts'
 import { authorizeUrl, basic, obtainCode, obtainTokens, pkce, post, redeem, refresh } from '../helpers/flow.ts'
@@ -152,7 +152,11 @@ describe('S-090 what was ended is refused at once, on every node, and stays so',
     expect(await active(all.machine)).toBe(true)
     const signingIn = createBrowser(server.issuer)
     const signIn = await signingIn.open(authorizeUrl(server, all.client.id, pkce().challenge, { prompt: 'consent' }))
-    const consent = await signingIn.press(signIn, 'sign-in', { email: all.email, password: PASSWORD })
+    // The password was right, and the browser has not followed yet.
+    const { target, fields } = formOf(signIn, 'sign-in', { email: all.email, password: PASSWORD })
+    const headers = { origin: server.issuer, 'sec-fetch-site': 'same-origin' }
+    const followed = await signingIn.request(target, { method: 'POST', body: new URLSearchParams(fields), headers })
+    expect(followed.status).toBe(303)
     const before = new Date()
     const { json } = await gatehouse(['revoke', '--all', '--yes', '--json'])
     const [counted] = await sql(
@@ -170,8 +174,8 @@ describe('S-090 what was ended is refused at once, on every node, and stays so',
     // Neither the session nor a sign-in on its way goes on.
     const again = await all.browser.open(authorizeUrl(server, all.client.id, pkce().challenge, { prompt: 'none' }))
     expect(again.url.searchParams.get('error')).toBe('login_required')
-    const late = await signingIn.press(consent, 'allow')
-    expect(late.url.searchParams.has('code')).toBe(false)
+    const late = await signingIn.open(new URL(followed.headers.get('location')!, server.issuer))
+    expect([late.status, late.html.includes('value="allow"')]).toEqual([400, false])
     // Everybody may begin anew.
     expect((await obtainTokens(server, all.client, { scope: 'openid' }, await signedIn(all))).status).toBe(200)
   })
