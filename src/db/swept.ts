@@ -34,7 +34,8 @@ export const SWEPT = {
   endings: after(MINUTE),
   sessions: after(MINUTE),
   grants: after(MINUTE),
-  interactions: after(DAY),
+  // Anybody can begin a sign-in, any number of times a second: no longer than somebody stays away from an open page.
+  interactions: after(HOUR),
   account_links: after(DAY),
   // Buckets go by the database's clock, the sweeper by that of its node, which must not empty them early.
   throttle_buckets: after(DAY),

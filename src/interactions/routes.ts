@@ -40,11 +40,14 @@ export function interactionRoutes(parts: InteractionParts): Koa.Middleware {
       case 'cancel':
       case 'deny':
         if (!(await details.claim(({ error }) => error !== undefined))) return details.goOn()
-        await parts.audit({
-          kind: 'consent.refused',
-          actor: details.session?.accountId ?? 'anonymous',
-          subject: details.client.id,
-        })
+        // Who is nobody yet refuses nothing, and could fill the audit, which is kept for ever.
+        if (details.session?.accountId) {
+          await parts.audit({
+            kind: 'consent.refused',
+            actor: details.session.accountId,
+            subject: details.client.id,
+          })
+        }
         return details.finish({ error: 'access_denied', error_description: 'the person cancelled' })
       default:
         throw new Problem(400, 'invalid_request', 'Press one of the buttons of the page.')

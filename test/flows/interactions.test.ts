@@ -22,6 +22,8 @@ const signIn = (browser: Browser, page: Page, email = 'ada@example.com') =>
   browser.press(page, 'sign-in', { email, password: PASSWORD })
 const words = (page: Page) => load(page.html)('main').text().replace(/\s+/g, ' ')
 
+type Under = Awaited<ReturnType<typeof underWay>>[number]
+
 /** @returns a browser at its sign-in page, and one at its consent page */
 async function underWay() {
   const first = createBrowser(server.issuer)
@@ -234,4 +236,18 @@ describe('the consent page', () => {
     // Asked again, the person may decide otherwise.
     expect((await obtainTokens(server, shop(), { prompt: 'consent' }, browser)).status).toBe(200)
   })
+})
+
+it('pressing cancel is in the audit where somebody is signed in; strangers cannot fill it', async () => {
+  const entries = async () => {
+    const { rows } = await server.database.pool().query('select kind, actor from audit_entries order by id')
+    return rows as { kind: string; actor: string }[]
+  }
+  const [{ browser, page }, consent] = (await underWay()) as [Under, Under]
+  const before = await entries()
+  const cancelled = await browser.press(page, 'cancel')
+  expect([cancelled.left, cancelled.url.searchParams.get('error')]).toEqual([true, 'access_denied'])
+  expect(await entries()).toEqual(before)
+  await consent.browser.press(consent.page, 'deny')
+  expect((await entries()).slice(before.length)).toEqual([{ kind: 'consent.refused', actor: cast.ada }])
 })
