@@ -1,4 +1,4 @@
-// user add, list, show, disable, enable, set-password, admin-link.
+// user add, list, show, disable, enable, set-password, password-link, admin-link.
 import type { Command } from 'commander'
 import type { Account } from '../accounts/account.ts'
 import { isEmail } from '../accounts/email.ts'
@@ -108,6 +108,20 @@ export function addUserCommands(
         answer(output, command, { email: account.email, changed: true }, `${account.email} has a new password.\n`)
       })
     })
+
+  group
+    .command('password-link')
+    .description('print a one-time link with which a person chooses a new password; until then the old one stays')
+    .argument('<email>', 'what the person logs in with')
+    .addHelpText('after', examples('user password-link ada@example.com'))
+    .action((email: string, _options: object, command: Command) =>
+      withRooms(async (rooms) => {
+        const account = await findUser(rooms, email)
+        const link = await rooms.accounts.makeSetPasswordLink(account.id, OPERATOR)
+        const users = { [account.email]: { set_password_url: link.url } }
+        answer(output, command, { users }, `A link to choose a password, ${once(link)}:\n\n  ${link.url}\n`)
+      }),
+    )
 
   group
     .command('admin-link')

@@ -12,7 +12,9 @@ const COMMANDS = [
     (name) => `client ${name}`,
   ),
   ...['add', 'list', 'show', 'remove'].map((name) => `resource ${name}`),
-  ...['add', 'list', 'show', 'disable', 'enable', 'set-password', 'admin-link'].map((name) => `user ${name}`),
+  ...['add', 'list', 'show', 'disable', 'enable', 'set-password', 'password-link', 'admin-link'].map(
+    (name) => `user ${name}`,
+  ),
   ...['list', 'rotate', 'retire'].map((name) => `keys ${name}`),
   'revoke',
   'rekey',

@@ -74,3 +74,15 @@ it('disables, enables, and makes a link for an administrator', async () => {
   const { json } = await done(['user', 'admin-link', '--json'])
   expect(await rooms.accounts.inspectAdminLink(new URL(json.url).searchParams.get('token') ?? '')).toBe(true)
 })
+
+it('makes a link for whoever forgot a password; the last one is good, and the password stays until it is used', async () => {
+  await done(['user', 'add', 'ada@example.com'])
+  const tokens: string[] = []
+  for (const _ of [1, 2]) {
+    const { json } = await done(['user', 'password-link', 'ada@example.com', '--json'])
+    tokens.push(new URL(json.users['ada@example.com'].set_password_url).searchParams.get('token') ?? '')
+  }
+  const known = await Promise.all(tokens.map((token) => rooms.accounts.inspectSetPasswordLink(token)))
+  expect(known.map(Boolean)).toEqual([false, true])
+  expect(await run(['user', 'password-link', 'adda@example.com'])).toMatchObject({ code: 1 })
+})
