@@ -13,7 +13,7 @@ import { readRow } from './secrets/ring-row.ts'
 import { ensureSigningKeys } from './signing-keys/ensure.ts'
 import { holdKeys } from './signing-keys/held.ts'
 import { createKeyRotation } from './signing-keys/rotate.ts'
-import { createSigningKeyStore } from './signing-keys/store.ts'
+import { createSigningKeyStore, type SigningKeyStore } from './signing-keys/store.ts'
 import { deriveKeyTimes, type KeyTimes } from './signing-keys/times.ts'
 import { KEY_AGES } from './verifier/remote-key-set.ts'
 import { LONGEST_ACCESS_TOKEN_SECONDS } from './vocabulary/access-token.ts'
@@ -32,6 +32,7 @@ export const KEY_TIMES = deriveKeyTimes({
 interface RingParts {
   readonly config: Config
   readonly db: Db
+  readonly unit: UnitOfWork
   readonly log: Logger
   readonly live?: Live
   readonly now: () => Date
@@ -42,7 +43,7 @@ interface RingParts {
  * @returns with it, `refreshRing`, which makes sure that it is that of the moment, and the secrets that open it
  * @throws OperatorFault when GATEHOUSE_SECRET does not open the key ring of this database
  */
-export async function buildRing({ config, db, log, live, now }: RingParts) {
+export async function buildRing({ config, db, unit, log, live, now }: RingParts) {
   const ringSecrets = () => readSecrets(config)
   const opened = await openKeyRing({ db, secrets: ringSecrets, makeSecret: () => makeSecret(config), now })
   if (opened.place > 0)
@@ -51,7 +52,8 @@ export async function buildRing({ config, db, log, live, now }: RingParts) {
   const { refresh: refreshRing } = followRing({
     ring,
     opened,
-    read: () => readRow(db),
+    // Whoever looks in the midst of a transaction must not wait for a second connection.
+    read: async () => readRow(await unit.read()),
     secrets: ringSecrets,
     vouched: () => live?.version('key-ring'),
     onChange: (listener) => void live?.onChange('key-ring', listener),
@@ -78,12 +80,17 @@ interface SigningKeyParts {
 /** Makes the first keys where there are none. @returns the keys at hand, their rows, and what moves them */
 export async function buildSigningKeys(parts: SigningKeyParts) {
   const { unit, ring, refreshRing, audit, now, log, live, times, endKey, listResources } = parts
-  const store = createSigningKeyStore({ unit, ring })
+  const stored = createSigningKeyStore({ unit, ring })
+  // Sealed under the ring as it is now, also by a process that nobody has asked anything for long.
+  const store: SigningKeyStore = {
+    ...stored,
+    list: () => refreshRing().then(stored.list),
+    insert: (...key) => refreshRing().then(() => stored.insert(...key)),
+  }
   await ensureSigningKeys({ unit, store, audit, now })
   const heldKeys = await holdKeys(
     {
-      // Sealed under the ring as it is now.
-      store: { ...store, list: () => refreshRing().then(store.list) },
+      store,
       version: () => live?.version('signing-keys'),
       onChange: (listener) => void live?.onChange('signing-keys', listener),
     },

@@ -61,7 +61,7 @@ export interface RoomParts {
  */
 export async function buildRooms({ config, db, log, live, keyTimes = KEY_TIMES, now = () => new Date() }: RoomParts) {
   const unit = createUnitOfWork(db)
-  const { ring, refreshRing, ringSecrets } = await buildRing({ config, db, log, live, now })
+  const { ring, refreshRing, ringSecrets } = await buildRing({ config, db, unit, log, live, now })
   const audit = createAudit({ unit, now, requestId: currentRequestId })
 
   const endings = createEndings({ unit, now })
