@@ -5,6 +5,7 @@ import { factsOf } from './client-metadata.ts'
 /** What introspection needs to know of a token, whatever its form. */
 export interface TokenOwners {
   readonly clientId?: string
+  readonly accountId?: string
   readonly aud?: string | string[]
 }
 
@@ -17,11 +18,16 @@ export function mayIntrospect(caller: Caller, token: TokenOwners): boolean {
   return typeof token.aud === 'string' && serves.includes(token.aud)
 }
 
-/** The engine's `introspection.allowedPolicy`: that a token's owners still stand is part of finding it. */
+/**
+ * The engine's `introspection.allowedPolicy`. That a token's owners stand is part of finding it; but of another client's token for
+ * a person the engine reads the client next, and does not expect that it went meanwhile.
+ */
 export async function introspectionPolicy(
-  _ctx: KoaContextWithOIDC,
+  ctx: KoaContextWithOIDC,
   caller: Caller,
   token: TokenOwners,
 ): Promise<boolean> {
-  return mayIntrospect(caller, token)
+  if (!mayIntrospect(caller, token)) return false
+  if (token.accountId === undefined || token.clientId === caller.clientId) return true
+  return (await ctx.oidc.provider.Client.find(token.clientId ?? '')) !== undefined
 }

@@ -23,6 +23,7 @@ export function applyOverrides(provider: Provider, parts: ProviderParts, jwts: O
   keepMoreClients(provider)
   compareSecretsByHash(provider, parts)
   keepSymmetricKeys(provider, parts)
+  findClientsOnce(provider)
   mintOurOwnIds(provider, parts)
   markSessions(provider, parts)
   seeReplaysOnce(provider, parts)
@@ -78,6 +79,22 @@ function keepSymmetricKeys(provider: Provider, { sealedSecrets }: ProviderParts)
       client.symmetricKeyStore.add({ alg: 'HS256', use: 'sig', kty: 'oct', k })
     }
     fitted.add(client)
+    return client
+  }
+}
+
+/** What introspection decides and what it tells is of one client, as it was when it was asked for first. */
+function findClientsOnce(provider: Provider): void {
+  const model = loose(provider.Client)
+  const find = (model.find as (id: string) => Promise<unknown>).bind(model)
+  const found = new WeakMap<object, Map<string, Promise<unknown>>>()
+  model.find = (id: string) => {
+    const ctx = contextOf(provider)
+    if (ctx?.oidc.route !== 'introspection') return find(id)
+    const ofRequest = found.get(ctx) ?? new Map<string, Promise<unknown>>()
+    found.set(ctx, ofRequest)
+    const client = ofRequest.get(id) ?? find(id)
+    ofRequest.set(id, client)
     return client
   }
 }

@@ -1,4 +1,5 @@
 // A client that is switched off or removed gets and keeps nothing, however far it had come (SECURITY S-078).
+import pg from 'pg'
 import { type Browser, createBrowser, type Page } from '../helpers/browser.ts'
 import { authorizeUrl, introspect, obtainCode, obtainTokens, pkce, post, redeem, refresh } from '../helpers/flow.ts'
 import { addCast, ORDERS, PASSWORD, startTestServer, type TestServer } from '../helpers/server.ts'
@@ -152,4 +153,51 @@ it('S-078 an API that is disabled learns nothing more of its tokens', async () =
   await server.rooms.clients.disable('api-two', 'operator')
   const answer = await post(server, '/introspect', { token }, { id: 'api-two', secret })
   expect([answer.status, answer.body.error, answer.body.active]).toEqual([401, 'invalid_client', undefined])
+})
+
+/**
+ * Does something each time that a client is about to be read from the database.
+ * @returns how often that was
+ */
+async function readingClient(id: string, before: (time: number) => Promise<unknown>, work: () => Promise<unknown>) {
+  const { prototype } = pg.Client as unknown as { prototype: { query: (...given: unknown[]) => unknown } }
+  const query = prototype.query
+  let times = 0
+  prototype.query = function (this: unknown, ...given: unknown[]) {
+    const [text, values] = given as [string, unknown[] | undefined]
+    if (!String(text).startsWith('select * from "clients"') || values?.[0] !== id) return query.apply(this, given)
+    return before(++times).then(() => query.apply(this, given))
+  }
+  try {
+    await work()
+  } finally {
+    prototype.query = query
+  }
+  return times
+}
+
+it.each([
+  ['before', 1],
+  ['after', 2],
+])('S-078 a client that goes while its token is looked at, %s its rights are: no fault', async (when, time) => {
+  const client = await addClient('secret')
+  const { body } = await obtainTokens(server, client, { scope: 'openid things:read' })
+  const changed = async () => {
+    const version = server.rooms.live!.version('clients')
+    await server.database.pool().query("update clients set name = name || '!' where id = 'spa'")
+    for (let wait = 0; wait < 100 && server.rooms.live!.version('clients') === version; wait++)
+      await new Promise((done) => setTimeout(done, 10))
+  }
+  const gone = () => server.database.pool().query('update clients set disabled_at = now() where id = $1', [client.id])
+  await changed() // nobody knows it from memory, and nobody keeps what was read before the next change
+  let answer: Record<string, unknown> = {}
+  const times = await readingClient(
+    client.id,
+    (reading) => (reading === time ? gone() : changed()),
+    async () => {
+      answer = await introspect(server, api(), body.access_token)
+    },
+  )
+  expect([answer.active, answer.error]).toEqual([when === 'after', undefined])
+  expect(times).toBe(1)
 })
