@@ -24,7 +24,10 @@ export type Verdict = 'commit' | 'refuse' | 'roll back'
 export interface UnitOfWork {
   /** for reads: the open transaction, else the pool */
   read(): Promise<Db>
-  /** for writes: opens the transaction if there is none; outside a unit each statement commits by itself */
+  /**
+   * For writes: opens the transaction if there is none; outside a unit each statement commits by itself.
+   * @throws Error in what goes on after its unit has ended
+   */
   write(): Promise<Db>
   /**
    * Runs `work` as one unit. `verdict` looks at its result and says how it ends; a throw always rolls back.
@@ -56,12 +59,18 @@ export function createUnitOfWork(pool: Db): UnitOfWork {
     return unit && !unit.closed ? unit : undefined
   }
 
+  /** What goes on after its unit has ended would write for a request that was answered, perhaps that it failed. */
+  const refuseStragglers = () => {
+    if (storage.getStore()?.closed) throw new Error('the unit of work has ended: nothing is written after it')
+  }
+
   return {
     async read() {
       return (await open()?.transaction) ?? pool
     },
 
     async write() {
+      refuseStragglers()
       const unit = open()
       if (!unit) return pool
       unit.transaction ??= pool.startTransaction().execute()
@@ -69,6 +78,7 @@ export function createUnitOfWork(pool: Db): UnitOfWork {
     },
 
     async run(work, verdict = () => 'commit') {
+      refuseStragglers()
       if (open()) return work()
       const unit: Unit = { closed: false, onlyIfGranted: false, abandoned: false, evenIfRefused: [], onCommit: [] }
       return storage.run(unit, async () => {

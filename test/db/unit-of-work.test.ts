@@ -86,6 +86,20 @@ it('a unit inside a unit is the same unit', async () => {
   expect(await there(key)).toBe(false)
 })
 
+it('what is late writes nothing: not by itself either, when the unit that it was part of has ended', async () => {
+  const [key, other] = [Buffer.from('late'), Buffer.from('later')]
+  let late: Promise<unknown> | undefined
+  const failing = unit.run(async () => {
+    late = new Promise((resolve) => setTimeout(resolve, 50)).then(() =>
+      Promise.allSettled([add(key), unit.run(() => add(other))]),
+    )
+    await Promise.all([late, Promise.reject(new Error('the other one'))])
+  })
+  await expect(failing).rejects.toThrow('the other one')
+  expect(await late).toMatchObject([{ status: 'rejected' }, { status: 'rejected' }])
+  expect([await there(key), await there(other)]).toEqual([false, false])
+})
+
 it('a unit that only reads opens no transaction', async () => {
   const before = await transactions()
   await unit.run(async () => {
