@@ -51,7 +51,10 @@ export async function startProcess(
   let said = ''
   let late: NodeJS.Timeout | undefined
   await new Promise<void>((resolve, reject) => {
-    late = setTimeout(() => reject(new Error(`not ready in time:\n${log}`)), READY_WITHIN)
+    late = setTimeout(() => {
+      child.kill('SIGKILL')
+      reject(new Error(`not ready in time:\n${log}`))
+    }, READY_WITHIN)
     child.stdout!.on('data', (data) => {
       said += data
       if (said.includes('"ready":true')) resolve()
