@@ -102,7 +102,8 @@ function judge({ answers, afterwards }: OddRequest, { statuses, end, first, text
   const told = `answered ${statuses.join()}, ${end}`
   if (statuses.length !== wanted.length || statuses.some((status, index) => !wanted[index]!.includes(status)))
     return told
-  if (end === 'open' || (afterwards === 'closed' && end !== 'closed')) return told
+  // A reset ends it, too, where what is behind comes later; the answer has come before.
+  if (end === 'open') return told
   if (first > ANSWER_WITHIN) return `the answer came after ${Math.round(first)} ms`
   return /evil/.test(text) ? 'the answer says what a stranger said' : undefined
 }
