@@ -55,6 +55,7 @@ export const r38Calendar: Experiment = {
       refresh: 'offline',
       scopes: { [THINGS]: ['things:read'] },
     })
+    await breakable.installation.database.pool().query('update resources set lifetime_seconds = $1', [10 * MINUTE])
     for (const moment of MOMENTS) {
       const what = `${moment.at} ${moment.zone}`
       const found: string[] = []
