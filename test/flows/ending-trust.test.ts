@@ -247,21 +247,28 @@ describe('S-090 what was ended is refused at once, on every node, and stays so',
 })
 
 describe('refresh tokens of public clients', () => {
-  const begin = async () => (await obtainTokens(server, spa, { scope: 'openid orders:read' })).body
+  const begin = async (scope = 'openid orders:read') => (await obtainTokens(server, spa, { scope })).body
   const use = (token: string) => refresh(server, spa, token)
 
-  it('S-084 one that is used after the window ends the family, and the audit tells', async () => {
-    holdClock()
-    const first = await begin()
-    const second = (await use(first.refresh_token)).body
-    passSeconds(11)
-    const [{ n: before }] = await sql("select count(*)::int as n from audit_entries where kind = 'family.ended'")
-    await invalid(use(first.refresh_token))
-    await invalid(use(second.refresh_token))
-    for (const { access_token } of [first, second]) expect(await active(access_token)).toBe(false)
-    const entries = await sql("select detail from audit_entries where kind = 'family.ended' order by id")
-    expect(entries.slice(before)).toEqual([{ detail: { reason: 'refresh-reuse' } }])
-  })
+  it.each([
+    ['JWTs', 'orders:read'],
+    ['opaque access tokens', 'things:read'],
+  ])(
+    'S-084 one that is used after the window ends the family with its %s, and the audit tells',
+    async (_form, scope) => {
+      holdClock()
+      const first = await begin(`openid ${scope}`)
+      const second = (await use(first.refresh_token)).body
+      passSeconds(11)
+      for (const { access_token } of [first, second]) expect(await active(access_token)).toBe(true)
+      const [{ n: before }] = await sql("select count(*)::int as n from audit_entries where kind = 'family.ended'")
+      await invalid(use(first.refresh_token))
+      await invalid(use(second.refresh_token))
+      for (const { access_token } of [first, second]) expect(await active(access_token)).toBe(false)
+      const entries = await sql("select detail from audit_entries where kind = 'family.ended' order by id")
+      expect(entries.slice(before)).toEqual([{ detail: { reason: 'refresh-reuse' } }])
+    },
+  )
 
   it('S-085 within the window a retry gets the same successor; its first use closes the window', async () => {
     holdClock()

@@ -1,8 +1,20 @@
 // A refused request at the token endpoint uses up nothing that the client could only have used once: it may mend its request.
 // What must not be used again, whatever the answer, stays used (SECURITY S-061, S-072, S-083, S-119).
 
+import { connect } from 'node:net'
+import { createBrowser } from '../helpers/browser.ts'
 import { holdClock, passSeconds, releaseClock } from '../helpers/clock.ts'
-import { obtainCode, obtainTokens, redeem, refresh } from '../helpers/flow.ts'
+import {
+  authorizeUrl,
+  introspect,
+  obtainCode,
+  obtainTokens,
+  passPages,
+  pkce,
+  redeem,
+  refresh,
+  type TokenAnswer,
+} from '../helpers/flow.ts'
 import { createProver } from '../helpers/prover.ts'
 import { addCast, CALLBACK, ORDERS, startTestServer, type TestServer, THINGS } from '../helpers/server.ts'
 import { createSigner } from '../helpers/signer.ts'
@@ -109,3 +121,67 @@ it('S-072 S-119 an assertion and a proof stay used, also where the code beside t
   expect(told(await send({ ...(await fresh()), proof: first.proof }))).toEqual([400, 'invalid_grant'])
   expect((await send(await fresh())).status).toBe(200)
 })
+
+it('S-085 a client that never got the answer asks again and gets the same successor; nobody else gets one', async () => {
+  const { body } = await obtainTokens(server, SPA, { scope: 'openid orders:read' })
+  await server.addClient({ id: 'another-spa', kind: 'spa', authMethod: 'none', scopes })
+  const from = await lastEntry()
+  await hangUpOn({ grant_type: 'refresh_token', refresh_token: body.refresh_token, client_id: 'spa' })
+  for (let wait = 0; wait < 200 && (await audited(from)).length === 0; wait++)
+    await new Promise((done) => setTimeout(done, 10))
+  expect(await audited(from)).toEqual(['family.rotated'])
+  expect(told(await refresh(server, { id: 'another-spa' }, body.refresh_token))).toEqual([400, 'invalid_grant'])
+  const retries = [await refresh(server, SPA, body.refresh_token), await refresh(server, SPA, body.refresh_token)]
+  expect(retries.map(({ status }) => status)).toEqual([200, 200])
+  expect(retries[0]!.body.refresh_token).not.toBe(body.refresh_token)
+  expect(retries[1]!.body.refresh_token).toBe(retries[0]!.body.refresh_token)
+  expect(await audited(from)).toEqual(['family.rotated'])
+  expect((await refresh(server, SPA, retries[0]!.body.refresh_token)).status).toBe(200)
+})
+
+/** Sends a token request and is gone before there can be an answer. */
+function hangUpOn(form: Record<string, string>): Promise<void> {
+  const body = new URLSearchParams(form).toString()
+  const { host, port } = new URL(server.issuer)
+  const head = `POST /token HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}\r\n\r\n`
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.on('error', reject)
+    socket.on('close', () => resolve())
+    socket.end(head + body, () => socket.destroy())
+  })
+}
+
+it.each([
+  ['public', 'spa'],
+  ['confidential', 'shop'],
+])(
+  'S-089 %s: a refresh is for a resource of the grant: each of them by name, no other, and it never grows',
+  async (_kind, id) => {
+    const client = { id, ...(id === 'shop' && { secret: cast.shop }) }
+    const aud = async (answer: Promise<TokenAnswer>) => {
+      const { status, body } = await answer
+      if (body.refresh_token) token = body.refresh_token
+      if (status !== 200) return body.error
+      const api = { id: 'orders-api', secret: cast.api }
+      return (await introspect(server, api, body.access_token)).aud
+    }
+    let token = (await obtainTokens(server, client, { scope: 'openid orders:read', resource: ORDERS })).body
+      .refresh_token
+    expect(await aud(refresh(server, client, token, { resource: ORDERS }))).toBe(ORDERS)
+    expect(await aud(refresh(server, client, token, { resource: THINGS }))).toBe('invalid_target')
+    expect(await aud(refresh(server, client, token, { resource: THINGS, scope: 'things:read' }))).toBe('invalid_scope')
+    expect(await aud(refresh(server, client, token))).toBe(ORDERS)
+
+    const { verifier, challenge } = pkce()
+    const url = authorizeUrl(server, id, challenge, { scope: 'openid orders:read things:read', resource: ORDERS })
+    url.searchParams.append('resource', THINGS)
+    const browser = createBrowser(server.issuer)
+    const code = (await passPages(browser, await browser.open(url))).url.searchParams.get('code')!
+    expect(await aud(redeem(server, client, { code, verifier }, { resource: ORDERS }))).toBe(ORDERS)
+    for (const resource of [THINGS, ORDERS])
+      expect(await aud(refresh(server, client, token, { resource }))).toBe(resource)
+    expect(await aud(refresh(server, client, token, NOT_THIS))).toBe('invalid_target')
+    expect(await aud(refresh(server, client, token, { resource: THINGS }))).toBe(THINGS)
+  },
+)
