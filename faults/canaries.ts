@@ -37,10 +37,12 @@ export function createCanaries(): Canaries {
   const texts = new Set<string>()
 
   const add = (secret: string | undefined) => {
-    if (!secret || secret.length < SHORTEST) return
+    if (!secret) return
     // The first part of a JWT is the same for all, and no secret.
     const parts = secret.split('.')
     const part = parts.length === 3 ? parts[2]! : secret
+    // What a test makes up to do harm is no secret, and may be told.
+    if (part.length < SHORTEST || !/^[\w .~+/=-]+$/.test(part)) return
     if (/^[\w-]+$/.test(part)) words.add(part)
     else texts.add(part)
   }
@@ -50,7 +52,10 @@ export function createCanaries(): Canaries {
   const addCredentials = (header: string | null | undefined) => {
     const [, scheme, value] = /^(\w+) (.+)$/.exec(header ?? '') ?? []
     add(value)
-    if (scheme === 'Basic') add(decodeURIComponent(Buffer.from(value!, 'base64').toString().split(':')[1] ?? ''))
+    if (scheme !== 'Basic') return
+    const secret = Buffer.from(value!, 'base64').toString().split(':')[1] ?? ''
+    // As a form has it (RFC 6749 section 2.3.1); what cannot be decoded is left as it is.
+    add(new URLSearchParams(`secret=${secret}`).get('secret') ?? '')
   }
   const addCookies = (cookies: readonly string[]) => {
     for (const cookie of cookies) add(/^[^=]*=([^;]*)/.exec(cookie)?.[1])

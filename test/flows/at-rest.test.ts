@@ -111,6 +111,30 @@ it('S-214 our own log holds none of them', () => {
   expect(found(server.log.join(''))).toEqual([])
 })
 
+it('S-214 no server of any test stops with a secret in its log: what was sent in a header or a form, and what was answered', async () => {
+  const spa = { id: 'spa' }
+  const tokens = async () => (await redeem(server, spa, await obtainCode(server, 'spa'))).body
+  const leaks: [string, string][] = [
+    ['access token', (await tokens()).access_token],
+    ['cookie', (await createBrowserWithCookie()).value],
+    ['password', PASSWORD],
+    ['client secret', cast.shop],
+    ['code', (await obtainCode(server, 'spa')).code],
+  ]
+  for (const [what, secret] of leaks) {
+    const other = await startTestServer({ database: server.database })
+    other.log.push(`{"msg":"a careless line about ${secret}"}`)
+    const stopped = await other.stop().catch((error: Error) => error.message)
+    expect([what, stopped]).toEqual([what, expect.stringMatching(/^secrets in the log/)])
+  }
+})
+
+async function createBrowserWithCookie() {
+  const browser = createBrowser(server.issuer)
+  await obtainCode(server, 'spa', {}, browser)
+  return (await browser.jar.getCookies(server.issuer)).find(({ key }) => key === 'gatehouse-session')!
+}
+
 function found(text: string): string[] {
   return Object.entries(secrets)
     .filter(([, value]) => text.includes(value))

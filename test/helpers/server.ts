@@ -2,6 +2,7 @@
 import { createServer } from 'node:net'
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
+import { createCanaries } from '../../faults/canaries.ts'
 import type { ClientFields } from '../../src/clients/client.ts'
 import { readConfig } from '../../src/config.ts'
 import { startLive } from '../../src/db/live.ts'
@@ -20,6 +21,12 @@ import { createTestDatabase, type TestDatabase } from './database.ts'
 export const TEST_SECRET = 'a secret of the tests that is long enough to be taken'
 export const PASSWORD = 'four mossy lanterns by the gate'
 
+// Whatever a test is about, no log of its servers may hold a secret that was sent, answered or made meanwhile (S-214).
+const canaries = createCanaries()
+canaries.add(TEST_SECRET)
+canaries.add(PASSWORD)
+let watching = false
+
 export interface TestServer {
   readonly issuer: string
   readonly rooms: Rooms
@@ -32,6 +39,7 @@ export interface TestServer {
   addResource(resource: Partial<Resource> & { id: string }): Promise<Resource>
   /** Adds a person whose password is PASSWORD. @returns the subject */
   addPerson(email: string): Promise<string>
+  /** @throws Error when the log holds a secret */
   stop(): Promise<void>
 }
 
@@ -56,6 +64,8 @@ export const THINGS = 'https://things.example.com'
 export async function startTestServer(
   options: { env?: Record<string, string>; database?: TestDatabase; keyTimes?: KeyTimes } = {},
 ): Promise<TestServer> {
+  if (!watching) canaries.watchFetch()
+  watching = true
   const database = options.database ?? (await createTestDatabase())
   const port = await freePort()
   const issuer = `http://localhost:${port}`
@@ -108,6 +118,7 @@ export async function startTestServer(
     async addClient(fields) {
       const added = await rooms.clients.add({ ...WEB_CLIENT, name: fields.id, ...fields }, 'operator')
       if (!added.ok) throw new Error(`client ${fields.id} is there already`)
+      canaries.add(added.secret)
       return added.secret ?? ''
     },
 
@@ -130,6 +141,8 @@ export async function startTestServer(
       await live.stop()
       await opened.close()
       if (!options.database) await database.drop()
+      const told = canaries.findIn(log.join(''))
+      if (told.length > 0) throw new Error(`secrets in the log of the server: ${told.join()}`)
     },
   }
 }
