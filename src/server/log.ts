@@ -45,8 +45,14 @@ export function reportProblem(log: Logger) {
   }
 }
 
+/** What looks like a random value is told of no path: ids and tokens also come where nobody asked for them. */
+const RANDOM = /(?=[\w-]*[A-Z\d])[\w-]{16,}/g
+
 function shapeOf(path: string): string {
-  return path.replace(/^\/(interaction|authorize)\/[^/]+/, '/$1/:uid').slice(0, 200)
+  return path
+    .replace(/^\/(interaction|authorize)\/[^/]+/, '/$1/:uid')
+    .replace(RANDOM, ':value')
+    .slice(0, 200)
 }
 
 /** A driver's error may quote values of the statement that failed; only its class, code and message are kept. */
