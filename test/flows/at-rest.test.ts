@@ -111,6 +111,19 @@ it('S-214 our own log holds none of them', () => {
   expect(found(server.log.join(''))).toEqual([])
 })
 
+it('S-214 nor when one of them comes in a path that is not there', async () => {
+  const before = server.log.length
+  for (const path of ['//interaction/', '/INTERACTION/', '/%69nteraction/', '/set-password/', '/token/x', '/']) {
+    for (const value of [secrets.interaction, secrets['authorization code, unused'], secrets['set-password link']]) {
+      await fetch(`${server.issuer}${path}${value}/`)
+    }
+  }
+  await fetch(`${server.issuer}/.well-known/openid-configuration`)
+  const told = server.log.slice(before).join('')
+  expect(found(told)).toEqual([])
+  expect(told).toContain('"path":"/.well-known/openid-configuration"')
+})
+
 it('S-214 no server of any test stops with a secret in its log: what was sent in a header or a form, and what was answered', async () => {
   const spa = { id: 'spa' }
   const tokens = async () => (await redeem(server, spa, await obtainCode(server, 'spa'))).body
