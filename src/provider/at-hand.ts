@@ -1,5 +1,5 @@
 // What is known of the request at hand, where the engine calls us without its context.
-import Provider from 'oidc-provider'
+import Provider, { errors } from 'oidc-provider'
 
 /** @returns the engine's name of the endpoint */
 export function routeAtHand(): string | undefined {
@@ -24,14 +24,21 @@ export function actorAtHand(): string {
 }
 
 /**
- * Authorization requests that found their pushed request used, with nobody having signed in meanwhile: they have nothing to
- * say about the session, and many at once would queue for it, one after the other.
+ * Requests that found used or over what they stood on: they have nothing to say about the session, and many at once would queue
+ * for it, one after the other.
  */
 const late = new WeakSet<object>()
 
-/** Notes that the request at hand found its pushed request used, if it begins an authorization. */
+/** Notes that the request at hand found its pushed request used, if it begins an authorization: nobody has signed in meanwhile. */
 export function noteTooLate(): void {
   if (routeAtHand() === 'authorization') late.add(Provider.ctx!)
+}
+
+/** What the request at hand stood on is over: what it has written must not stay. @returns what to throw */
+export function isOver({ abandon }: { readonly abandon: () => void }, what: string): Error {
+  abandon()
+  if (Provider.ctx) late.add(Provider.ctx)
+  return new errors.SessionNotFound(what)
 }
 
 /** @returns whether the request at hand has nothing to say about the session */

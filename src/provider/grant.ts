@@ -1,8 +1,9 @@
 // Where the grant of an authorization request comes from: this session, a remembered decision, or the operator's word that
 // an app is our own.
-import { errors, type KoaContextWithOIDC } from 'oidc-provider'
+import type { KoaContextWithOIDC } from 'oidc-provider'
 import { isConfidential } from '../clients/client.ts'
 import type { AllowedScopes, Consents } from '../sessions/consents.ts'
+import { isOver } from './at-hand.ts'
 import { factsOf } from './client-metadata.ts'
 import type { ProviderParts } from './parts.ts'
 
@@ -42,12 +43,6 @@ export function createLoadGrant(parts: Pick<ProviderParts, 'sessions' | 'abandon
     // A public client cannot prove who it is, so an earlier decision says nothing about who asks now.
     return isConfidential(facts) ? remembered(oidc.account!.accountId, oidc.client!.clientId) : undefined
   }
-}
-
-/** What the request at hand stood on is over: what it has written must not stay. @returns what to throw */
-export function isOver({ abandon }: Pick<ProviderParts, 'abandon'>, what: string): Error {
-  abandon()
-  return new errors.SessionNotFound(what)
 }
 
 /** Another account may have used this browser before. */
