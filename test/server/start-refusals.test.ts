@@ -135,7 +135,7 @@ it('S-003 no page of the engine’s development mode answers, and nothing is kep
     const page = await fetch(`${server.issuer}/interaction/x`, html)
     expect([page.status, await page.text()]).toEqual([400, expect.stringContaining('This page is too old')])
     // A model without a table of its own refuses; the engine's memory adapter would take it.
-    const adapter = createAdapterFactory({} as never)('DeviceCode')
+    const adapter = createAdapterFactory({ now: () => new Date() } as never)('DeviceCode')
     await expect(adapter.upsert('id', {}, 60)).rejects.toThrow(/no storage/)
     expect(server.log.join('')).not.toMatch(/MemoryAdapter|development-only|quick start/i)
   } finally {
