@@ -35,6 +35,8 @@ export function createConsents({ unit, now }: { unit: UnitOfWork; now: () => Dat
 
     async hold(accountId, clientId) {
       const db = await unit.write()
+      // In the order in which a client is removed: first itself, then what people have allowed it.
+      await db.selectFrom('clients').select('id').where('id', '=', clientId).forKeyShare().execute()
       return scopesOf(await select(db, accountId, clientId).forKeyShare().executeTakeFirst())
     },
 
