@@ -51,7 +51,7 @@ export const r30FullDisk: Experiment = {
       if (name === 'data') await withAdmin(installation, (admin) => admin.query(MOVE_AUDIT('pg_default')))
       const seen = await underLoad(installation, cluster, async () => {
         disks[name].fill()
-        if (name === 'wal') await useUpLog(breakable, misses)
+        if (name === 'wal') await useUpLog(breakable, disks.wal, misses)
         else await useUpPages(installation)
         const until = performance.now() + FULL_FOR * 1000
         refusals = await actAll(installation, name, misses)
@@ -131,7 +131,7 @@ async function useUpPages(installation: Installation): Promise<void> {
 }
 
 /** Writes log until PostgreSQL gives up. */
-async function useUpLog({ host, installation }: Breakable, misses: string[]): Promise<void> {
+async function useUpLog({ host, installation }: Breakable, disk: SmallDisk, misses: string[]): Promise<void> {
   const until = performance.now() + 15_000
   await withAdmin(installation, async (admin) => {
     for (let more = true; more && performance.now() < until; ) {
@@ -143,10 +143,12 @@ async function useUpLog({ host, installation }: Breakable, misses: string[]): Pr
     }
   }).catch(() => undefined)
   if (performance.now() > until) misses.push('wal: PostgreSQL writes its log to a disk that is full')
-  // Its recovery needs space as well; whoever watches over it tries again.
+  // Its recovery needs space as well, and may find some by throwing old log away; whoever watches over it tries again.
   for (let turn = 0; turn < 3; turn++) {
     await sleep(1000)
+    disk.fill()
     if (!(await host.node.runs())) await host.node.start().catch(() => undefined)
+    disk.fill()
   }
 }
 
