@@ -64,7 +64,7 @@ export function addRevokeCommand(
 /** Anything that is no option may be a token that was meant to be secret. */
 function checkWords(words: readonly string[], { token, stdin }: Options): void {
   if (words.some((word) => token || parseOpaque(word) || word.split('.').length === 3)) throw secretInArgv()
-  if (words.length > 0) throw usage(`"${words[0]}" says not what it is.`)
+  if (words.length > 0) throw usage(`Say what "${words[0]}" is.`)
   if (stdin && !token) throw usage('--stdin goes with --token.')
 }
 

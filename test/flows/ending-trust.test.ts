@@ -234,7 +234,7 @@ describe('S-090 what was ended is refused at once, on every node, and stays so',
     for (const word of ['gth_at_x', jwt])
       await expect(gatehouse(['revoke', '--token', word])).rejects.toThrow('command line')
     await expect(gatehouse(['revoke', jwt])).rejects.toThrow('command line')
-    await expect(gatehouse(['revoke', 'ada@example.com'])).rejects.toThrow('says not what it is')
+    await expect(gatehouse(['revoke', 'ada@example.com'])).rejects.toThrow('Say what "ada@example.com" is')
     await expect(gatehouse(['revoke', '--user', 'ada@example.com', '--stdin'])).rejects.toThrow('goes with --token')
     await expect(gatehouse(['revoke', '--user', 'nobody@example.com'])).rejects.toThrow('no user')
     await expect(gatehouse(['revoke', '--client', 'nobody'])).rejects.toThrow('no client')
