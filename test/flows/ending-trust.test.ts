@@ -1,13 +1,11 @@
-// Every way to end trust, at once and on every node, through the one log; and what refresh tokens are bound to (SECURITY group F).
+// Every way to end trust, at once and on every node, through the one log (SECURITY group F).
 import { keyOfName } from '../../src/endings/end.ts'
 import { createBrowser, formOf } from '../helpers/browser.ts'
-import { holdClock, passSeconds, releaseClock } from '../helpers/clock.ts'
 import { commandLine } from '../helpers/command-line.ts'
 import { authorizeUrl, basic, obtainCode, obtainTokens, pkce, post, redeem, refresh } from '../helpers/flow.ts'
 import { send } from '../helpers/process.ts'
 import { addCast, ORDERS, PASSWORD, startTestServer, type TestServer } from '../helpers/server.ts'
 
-const DAY = 24 * 60 * 60
 let server: TestServer
 let other: TestServer
 let cast: Awaited<ReturnType<typeof addCast>>
@@ -25,7 +23,6 @@ afterAll(async () => {
   await other?.stop()
   await server?.stop()
 })
-afterEach(releaseClock)
 
 const sql = async (text: string, values: unknown[] = []) =>
   (await server.database.pool({ max: 1 }).query(text, values)).rows
@@ -244,76 +241,6 @@ describe('S-090 what was ended is refused at once, on every node, and stays so',
       'not allowed',
     )
   })
-})
-
-describe('refresh tokens of public clients', () => {
-  const begin = async (scope = 'openid orders:read') => (await obtainTokens(server, spa, { scope })).body
-  const use = (token: string) => refresh(server, spa, token)
-
-  it.each([
-    ['JWTs', 'orders:read'],
-    ['opaque access tokens', 'things:read'],
-  ])(
-    'S-084 one that is used after the window ends the family with its %s, and the audit tells',
-    async (_form, scope) => {
-      holdClock()
-      const first = await begin(`openid ${scope}`)
-      const second = (await use(first.refresh_token)).body
-      passSeconds(11)
-      for (const { access_token } of [first, second]) expect(await active(access_token)).toBe(true)
-      const [{ n: before }] = await sql("select count(*)::int as n from audit_entries where kind = 'family.ended'")
-      await invalid(use(first.refresh_token))
-      await invalid(use(second.refresh_token))
-      for (const { access_token } of [first, second]) expect(await active(access_token)).toBe(false)
-      const entries = await sql("select detail from audit_entries where kind = 'family.ended' order by id")
-      expect(entries.slice(before)).toEqual([{ detail: { reason: 'refresh-reuse' } }])
-    },
-  )
-
-  it('S-085 within the window a retry gets the same successor; its first use closes the window', async () => {
-    holdClock()
-    const first = await begin()
-    const answers = [await use(first.refresh_token)]
-    passSeconds(9)
-    answers.push(await use(first.refresh_token))
-    const [successor, ...others] = new Set(answers.map(({ body }) => body.refresh_token))
-    expect([others, successor === first.refresh_token]).toEqual([[], false])
-    const third = (await use(successor!)).body
-    await invalid(use(first.refresh_token))
-    await invalid(use(third.refresh_token))
-  })
-})
-
-it.each(['spa', 'confidential'])(
-  'S-087 a family ends 90 days after it began, however often it is used: %s',
-  async (kind) => {
-    holdClock()
-    const id = `offline-${kind}`
-    const shape = kind === 'spa' ? ({ kind: 'spa', authMethod: 'none' } as const) : {}
-    const scopes = (await server.rooms.clients.find('shop'))!.scopes
-    const client = { id, secret: (await server.addClient({ id, scopes, refresh: 'offline', ...shape })) || undefined }
-    let token = (await obtainTokens(server, client)).body.refresh_token
-    for (const days of [29, 29, 29, 2]) {
-      passSeconds(days * DAY)
-      const answer = await refresh(server, client, token)
-      expect([days, answer.status]).toEqual([days, 200])
-      token = answer.body.refresh_token
-    }
-    passSeconds(DAY + 11)
-    await invalid(refresh(server, client, token))
-  },
-)
-
-it('S-088 a refresh token is its client’s alone, and a stranger’s try does not harm it', async () => {
-  const all = await connected()
-  const token = all.jwt.refresh_token
-  await invalid(refresh(server, { id: 'shop', secret: cast.shop }, token))
-  await invalid(refresh(server, spa, token))
-  for (const wrong of [{ id: all.client.id }, { id: all.client.id, secret: 'wrong' }]) {
-    const { status, body } = await refresh(server, wrong, token)
-    expect([status, body.error]).toEqual([401, 'invalid_client'])
-  }
-  expect((await refresh(server, all.client, token)).status).toBe(200)
 })
 
 it('S-092 anybody may ask to revoke, 200 is the answer, and only the owner’s word counts', async () => {
