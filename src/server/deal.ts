@@ -28,7 +28,7 @@ const MOST_WAITING = 1000
 /** @param clock milliseconds of a clock that only goes forward */
 export function createDealer({ clock }: { clock: () => number }): Dealer {
   /** connections that are on their way to each */
-  const workers = new Map<Dealt, number>()
+  const workers = new Map<Dealt, Set<Socket>>()
   const waiting: Socket[] = []
   let open: readonly Listener[] = []
 
@@ -40,13 +40,12 @@ export function createDealer({ clock }: { clock: () => number }): Dealer {
       return
     }
     // A busy worker is slow to take what it is sent.
-    const [worker, under] = others.reduce((best, one) => (one[1] < best[1] ? one : best), first)
+    const [worker, under] = others.reduce((best, one) => (one[1].size < best[1].size ? one : best), first)
     // To the end of the row: those that are equal take turns.
     workers.delete(worker)
-    workers.set(worker, under + 1)
+    workers.set(worker, under.add(socket))
     worker.send({ order: 'take' }, socket, (error) => {
-      const now = workers.get(worker)
-      if (now !== undefined) workers.set(worker, now - 1)
+      under.delete(socket)
       if (error) socket.destroy()
     })
   }
@@ -69,10 +68,14 @@ export function createDealer({ clock }: { clock: () => number }): Dealer {
 
   return {
     add(worker) {
-      workers.set(worker, 0)
+      workers.set(worker, new Set())
       for (const socket of waiting.splice(0)) deal(socket)
     },
-    remove: (worker) => void workers.delete(worker),
+    remove(worker) {
+      // Of what still waited for its turn to be sent, Node tells nothing any more: nobody would end it.
+      for (const socket of workers.get(worker) ?? []) socket.destroy()
+      workers.delete(worker)
+    },
     async open(port, hosts) {
       open = await openPort(makeListener, port, hosts)
     },
