@@ -7,12 +7,15 @@ import { createTakeIn } from './take-in.ts'
 
 /** A process that takes connections. */
 export interface Dealt {
-  send(order: Order, socket: Socket, done: (error: Error | null) => void): void
+  send(order: Order, socket: Socket, options: { keepOpen: boolean }, done: () => void): void
 }
 
 export interface Dealer {
   /** This worker takes connections from now on. */
   add(worker: Dealt): void
+  /** It has the connection of this number. */
+  taken(worker: Dealt, number: number): void
+  /** It is gone. What it did not take is dealt to others. */
   remove(worker: Dealt): void
   /** @throws OperatorFault when the port cannot be opened */
   open(port: number, hosts: readonly string[]): Promise<void>
@@ -27,15 +30,17 @@ const MOST_WAITING = 1000
 
 /** @param clock milliseconds of a clock that only goes forward */
 export function createDealer({ clock }: { clock: () => number }): Dealer {
-  /** connections that are on their way to each */
-  const workers = new Map<Dealt, Set<Socket>>()
+  /** connections that are on their way to each, by number; until it says that it has them they are ours, too */
+  const workers = new Map<Dealt, Map<number, Socket>>()
   const waiting: Socket[] = []
+  let numbers = 0
+  let closed = false
   let open: readonly Listener[] = []
 
   function deal(socket: Socket): void {
     const [first, ...others] = workers
     if (!first) {
-      if (waiting.length < MOST_WAITING) waiting.push(socket)
+      if (!closed && waiting.length < MOST_WAITING) waiting.push(socket)
       else socket.destroy()
       return
     }
@@ -43,11 +48,10 @@ export function createDealer({ clock }: { clock: () => number }): Dealer {
     const [worker, under] = others.reduce((best, one) => (one[1].size < best[1].size ? one : best), first)
     // To the end of the row: those that are equal take turns.
     workers.delete(worker)
-    workers.set(worker, under.add(socket))
-    worker.send({ order: 'take' }, socket, (error) => {
-      under.delete(socket)
-      if (error) socket.destroy()
-    })
+    numbers += 1
+    workers.set(worker, under.set(numbers, socket))
+    // One that cannot be sent to is about to be removed.
+    worker.send({ order: 'take', number: numbers }, socket, { keepOpen: true }, () => undefined)
   }
 
   function makeListener(): Listener {
@@ -68,19 +72,25 @@ export function createDealer({ clock }: { clock: () => number }): Dealer {
 
   return {
     add(worker) {
-      workers.set(worker, new Set())
+      workers.set(worker, new Map())
       for (const socket of waiting.splice(0)) deal(socket)
     },
+    taken(worker, number) {
+      const under = workers.get(worker)
+      under?.get(number)?.destroy() // our end of it alone
+      under?.delete(number)
+    },
     remove(worker) {
-      // Of what still waited for its turn to be sent, Node tells nothing any more: nobody would end it.
-      for (const socket of workers.get(worker) ?? []) socket.destroy()
+      const left = workers.get(worker) ?? new Map<number, Socket>()
       workers.delete(worker)
+      for (const socket of left.values()) deal(socket)
     },
     async open(port, hosts) {
       open = await openPort(makeListener, port, hosts)
     },
     async close() {
       await Promise.all(open.map((listener) => listener.close(CLOSES_WITHIN)))
+      closed = true
       for (const socket of waiting.splice(0)) socket.destroy()
     },
   }

@@ -4,11 +4,11 @@ import type { Measured } from './metrics.ts'
 
 /**
  * From the process that was started to a worker, in this order; `shed` may be left out, and `take` comes any number of times before
- * `stop`, with a connection. Who asks for metrics counts the `turn`, and the answer carries it.
+ * `stop`, with a connection and its number, which the worker says again once it has it. Who asks for metrics counts the `turn`, and the answer carries it.
  */
 export type Order =
   | { readonly order: 'serve'; readonly connection: Connection; readonly place: string; readonly demo: boolean }
-  | { readonly order: 'take' }
+  | { readonly order: 'take'; readonly number: number }
   | { readonly order: 'turn red' }
   | { readonly order: 'shed' }
   | { readonly order: 'measure'; readonly turn: number }
@@ -18,6 +18,7 @@ export type Order =
 /** From a worker. A `fault` is one that an operator can mend; the worker ends with it. */
 export type Report =
   | { readonly report: 'ready' }
+  | { readonly report: 'taken'; readonly number: number }
   | { readonly report: 'asked'; readonly from: string }
   | { readonly report: 'metrics wanted'; readonly turn: number }
   | { readonly report: 'measured'; readonly turn: number; readonly measured: Measured }

@@ -54,7 +54,11 @@ function receive({ take }: TakeOver) {
   let turns = 0
   let serving: Serving | undefined
   process.on('message', (order: Order, socket?: Socket) => {
-    if (order.order === 'take') return take(socket)
+    if (order.order === 'take') {
+      // Before anything is read: what a worker has read, nobody else can answer.
+      void tell({ report: 'taken', number: order.number })
+      return take(socket)
+    }
     heard.add(order.order)
     if (order.order === 'serve') serveOrder.resolve(order)
     if (order.order === 'turn red') serving?.turnRed()

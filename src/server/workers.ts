@@ -71,6 +71,7 @@ export async function startWorkers({ count, port, hosts, first, log, clock }: Wo
         metrics.add(measuring)
         onReady()
       }
+      if (report.report === 'taken') dealer.taken(worker, report.number)
       if (report.report === 'measured') metrics.take(measuring, report.turn, report.measured)
       if (report.report === 'metrics wanted')
         tell(worker, { order: 'metrics', turn: report.turn, text: await metrics.read() })
