@@ -7,10 +7,10 @@ import { ANSWER_WITHIN, installBreakable, inWords, judge, startLoaded, underLoad
 
 const TIMES = 3
 /**
- * Milliseconds. Who got no answer to a refresh tries again, and is taken for a thief when ten seconds have passed: what is cut off must be
- * back before, on a busy machine, too.
+ * Milliseconds. With the standby's start it is less than the grace of a refresh token: whoever got no answer, and tries again after
+ * that, is taken for a thief.
  */
-const CUT = 4000
+const CUT = 6000
 /** Milliseconds without a write: R-24. */
 const OUTAGE = 15_000
 

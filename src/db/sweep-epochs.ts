@@ -1,6 +1,7 @@
 // What hung on an ended account or client is dead at once; here its rows go. Grants are found by their epoch, and codes,
-// families and tokens by their grant; sessions by their account. Tokens that a client got for itself hang on nothing but the epoch, and an index for the
-// rare day on which a client ends would cost every token its share: they are found by walking over the table, once.
+// families and tokens by their grant; sessions by their account. Tokens that a client got for itself hang on nothing but the
+// epoch, and an index for the rare day on which a client ends would cost every token its share: they are found by walking over
+// the table, once.
 import { sql } from 'kysely'
 import type { EndedEpochsTable } from './schema.ts'
 import { inBatch, type Sweep } from './sweep.ts'

@@ -68,7 +68,7 @@ async function extend(
 }
 
 /** @returns the scopes of the request at hand, by whom they belong to */
-export function requestedScopes(oidc: KoaContextWithOIDC['oidc']): AllowedScopes {
+function requestedScopes(oidc: KoaContextWithOIDC['oidc']): AllowedScopes {
   const asked = [...oidc.requestParamScopes]
   const resources = Object.fromEntries(
     Object.entries(oidc.resourceServers ?? {}).map(([id, server]) => [

@@ -4,7 +4,8 @@ import type { Measured } from './metrics.ts'
 
 /**
  * From the process that was started to a worker, in this order; `shed` may be left out, and `take` comes any number of times before
- * `stop`, with a connection and its number, which the worker says again once it has it. Who asks for metrics counts the `turn`, and the answer carries it.
+ * `stop`, with a connection and its number, which the worker says again once it has it. Who asks for metrics counts the `turn`,
+ * and the answer carries it.
  */
 export type Order =
   | { readonly order: 'serve'; readonly connection: Connection; readonly place: string; readonly demo: boolean }

@@ -42,9 +42,10 @@ export interface RefusedTry {
 }
 
 /**
- * @param parts `db`: the pool itself; `hashes` makes row keys (16 bytes each) under every key of the server: a try is taken under each, so that
- *   a change of the keys makes no bucket full, nor one of its own for each node; `raised`: for test runs; `ipv6Prefix`: bits of a network; `refused` hears of
- *   each try that was refused. A refusal changes nothing, so it is no audit entry: whoever hammers at a form would fill the audit.
+ * @param parts `db`: the pool itself; `hashes` makes row keys (16 bytes each) under every key of the server: a try is taken under
+ *   each, so that a change of the keys makes no bucket full, nor one of its own for each node; `raised`: for test runs;
+ *   `ipv6Prefix`: bits of a network; `refused` hears of each try that was refused. A refusal changes nothing, so it is no audit
+ *   entry: whoever hammers at a form would fill the audit.
  * @returns the guard; it throws where the database does not answer, and then no password is compared (fail closed)
  */
 export function createThrottle({

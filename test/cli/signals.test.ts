@@ -74,11 +74,11 @@ async function start(command: readonly string[] = [...COMMAND, 'start']): Promis
   return running
 }
 
-/** Waits until `test` holds, for at most half a minute: a busy machine takes its time to start a database. */
+/** Waits until `test` holds, for at most fifteen seconds. */
 async function until(test: () => boolean | Promise<boolean>): Promise<void> {
   const since = performance.now()
   while (!(await test())) {
-    if (performance.now() - since > 30_000) throw new Error(`waited in vain until ${test}`)
+    if (performance.now() - since > 15_000) throw new Error(`waited in vain until ${test}`)
     await sleep(20)
   }
 }

@@ -46,7 +46,7 @@ function childrenOf(parent: number): number[] {
 }
 const lives = (pid: number) => isRunning(markProcess(pid))
 
-async function until(test: () => boolean | Promise<boolean>, within = 30_000): Promise<void> {
+async function until(test: () => boolean | Promise<boolean>, within = 15_000): Promise<void> {
   const since = performance.now()
   while (!(await test())) {
     if (performance.now() - since > within) throw new Error(`waited in vain until ${test}`)

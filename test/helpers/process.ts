@@ -6,7 +6,7 @@ import { Agent as SecureAgent, request as secureRequest } from 'node:https'
 import { join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '../..')
-const READY_WITHIN = 55_000
+const READY_WITHIN = 20_000
 
 export interface ServerProcess {
   readonly port: number

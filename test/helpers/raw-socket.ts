@@ -57,6 +57,6 @@ export function speak(
 }
 
 /** @returns the final status codes of the answers in a stream of them */
-export function statusesIn(text: string): number[] {
+function statusesIn(text: string): number[] {
   return [...text.matchAll(/HTTP\/1\.1 ([2-5]\d\d) /g)].map((match) => Number(match[1]))
 }
