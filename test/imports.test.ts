@@ -26,7 +26,8 @@ const MAY: Record<string, string[]> = {
   ...each(DOORS, below(WORDS, KIT, GROUND, HELPERS, ROOMS)),
   authorizer: below(WORDS, KIT),
   gateway: below(WORDS, ['http', 'db']),
-  ...each(ROOF, below(WORDS, KIT, GROUND, HELPERS, ROOMS, WORKS, DOORS, ROOF, ['gateway'])),
+  port: below(WORDS, ['throttle']),
+  ...each(ROOF, below(WORDS, KIT, GROUND, HELPERS, ROOMS, WORKS, DOORS, ROOF, ['gateway', 'port'])),
 }
 
 interface Arrow {

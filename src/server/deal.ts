@@ -1,9 +1,9 @@
 // The port of several workers: taken in here, and dealt out to them. It closes here, too, before any of them is told to stop: what
 // was dealt reaches a worker before that word, and nothing waits at a port that nobody looks after.
 import { createServer, Server as NetServer, type Socket } from 'node:net'
-import { type Listener, openPort } from './open-port.ts'
+import { type Listener, openPort } from '../port/open-port.ts'
+import { createTakeIn } from '../port/take-in.ts'
 import type { Order } from './orders.ts'
-import { createTakeIn } from './take-in.ts'
 
 /** A process that takes connections. */
 export interface Dealt {

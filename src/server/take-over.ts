@@ -1,9 +1,9 @@
 // The worker's side of a shared port: it answers on connections that the process which started it has taken.
 import type { RequestListener } from 'node:http'
 import type { Socket } from 'node:net'
-import { createAnswering } from './answering.ts'
-import { type BoundsParts, createBounds } from './bounds.ts'
-import type { Listening } from './listen.ts'
+import { createAnswering } from '../port/answering.ts'
+import { type BoundsParts, createBounds } from '../port/bounds.ts'
+import type { Listening } from '../port/listen.ts'
 
 export interface TakeOver {
   /** Answers with `handler` from now on. */

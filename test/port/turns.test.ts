@@ -1,7 +1,7 @@
 // Requests that come ahead of the answers on one connection, and what is no request among them.
 import type { IncomingMessage, RequestListener } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Listening, listen } from '../../src/server/listen.ts'
+import { type Listening, listen } from '../../src/port/listen.ts'
 import { speak } from '../helpers/raw-socket.ts'
 import { freePort } from '../helpers/server.ts'
 

@@ -2,7 +2,7 @@
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { listen } from '../../src/server/listen.ts'
+import { listen } from '../../src/port/listen.ts'
 import { freePort } from '../helpers/server.ts'
 
 const LIMITS = { perAddress: 1000, isTrusted: () => false }

@@ -2,7 +2,7 @@
 import type { RequestListener } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Listening, listen } from '../../src/server/listen.ts'
+import { type Listening, listen } from '../../src/port/listen.ts'
 import { speak } from '../helpers/raw-socket.ts'
 import { freePort } from '../helpers/server.ts'
 
