@@ -61,7 +61,20 @@ it('S-011 who says nothing, or drips headers or a body, is cut in time', async (
   expect(headers.lasted).toBeLessThan(600)
 })
 
-it('S-011 who does not take the answers is cut in time, and what is made for it is bounded', async () => {
+it('S-011 who asks once and does not take the answer is cut in time', async () => {
+  const cut = Promise.withResolvers<number>()
+  const port = await serve((incoming, answer) => {
+    const begun = performance.now()
+    incoming.socket.once('close', () => cut.resolve(performance.now() - begun))
+    answer.end('x'.repeat(50_000_000)) // more than kernels hold
+  })
+  const socket = await stay(port, GET)
+  socket.pause()
+  const lasted = await Promise.race([cut.promise, sleep(5000, Number.POSITIVE_INFINITY)])
+  expect([lasted > TIMES.answer / 2, lasted < 2000]).toEqual([true, true])
+})
+
+it('S-011 who sends on and does not take the answers is cut in time, and what is made for it is bounded', async () => {
   let made = 0
   const port = await serve((_incoming, answer) => {
     made += 1
