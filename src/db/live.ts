@@ -28,7 +28,7 @@ export interface LiveParts {
   readonly clock: () => number
   /** hears what time it is at the database, with each heartbeat; see `clock.ts` */
   readonly heard?: (time: number, since: number, until: number) => void
-  /** hears that the connection was lost, once each time, and that a listener threw */
+  /** hears that the connection was lost, once each time, and that a listener failed */
   readonly report: (error: Error, what: 'connection' | 'listener') => void
 }
 
@@ -41,13 +41,13 @@ export interface Live {
   version(topic: Topic): string | undefined
   /**
    * @param listener called when the topic may have changed: after each commit that touched it, and whenever the connection
-   *   was made anew, the first time included, because what was read before may be older
+   *   was made anew, the first time included, because what was read before may be older; `stop` waits for what it does
    * @returns a function that ends it
    */
-  onChange(topic: Topic, listener: () => void): () => void
+  onChange(topic: Topic, listener: () => void | Promise<void>): () => void
   /** Says that this process has just committed a change: the topic has no version until the database was asked again. */
   touch(topic: Topic): void
-  /** Ends the connection. Everything kept is passed by from then on. */
+  /** Ends the connection, and calls nobody any more. Everything kept is passed by from then on. */
   stop(): Promise<void>
 }
 
@@ -56,7 +56,8 @@ export interface Live {
  * @returns at once; topics have a version as soon as they were read for the first time
  */
 export function startLive({ connection, primary, clock, heard, report }: LiveParts): Live {
-  const listeners = new Map<string, Set<() => void>>()
+  const listeners = new Map<string, Set<() => void | Promise<void>>>()
+  const called = new Set<Promise<void>>()
   const wake = new EventEmitter()
   const over = new AbortController()
   const versions = new Map<string, string>()
@@ -90,11 +91,16 @@ export function startLive({ connection, primary, clock, heard, report }: LivePar
     if (versions.get(topic) === version) return
     versions.set(topic, version)
     for (const listener of listeners.get(topic) ?? []) {
-      try {
-        listener()
-      } catch (error) {
-        report(error as Error, 'listener')
-      }
+      const call = callOne(listener).finally(() => called.delete(call))
+      called.add(call)
+    }
+  }
+
+  async function callOne(listener: () => void | Promise<void>): Promise<void> {
+    try {
+      await listener()
+    } catch (error) {
+      report(error as Error, 'listener')
     }
   }
 
@@ -143,6 +149,7 @@ export function startLive({ connection, primary, clock, heard, report }: LivePar
       over.abort()
       wake.emit('now')
       await running
+      await Promise.all(called)
     },
   }
 }

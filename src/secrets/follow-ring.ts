@@ -16,7 +16,7 @@ export interface FollowParts {
   /** names what the database holds, while somebody can vouch for that; the same name, the same ring */
   readonly vouched: () => string | undefined
   /** @param listener is called when the ring may have changed: what runs between requests needs it, too */
-  readonly onChange: (listener: () => void) => void
+  readonly onChange: (listener: () => Promise<void>) => void
   /** milliseconds of a clock that only goes forward */
   readonly clock: () => number
   /** hears once of each ring that the secrets of this process do not open */
@@ -76,7 +76,7 @@ export function followRing(parts: FollowParts): FollowedRing {
     await reading.catch(() => undefined)
   }
 
-  parts.onChange(() => void look())
+  parts.onChange(look)
   return {
     async refresh() {
       await look()

@@ -8,7 +8,7 @@ export interface HeldKeysParts {
   /** @returns a value that changes with the rows of signing keys; undefined while changes might be missed */
   readonly version: () => string | undefined
   /** @param listener is called when the rows may have changed */
-  readonly onChange: (listener: () => void) => void
+  readonly onChange: (listener: () => Promise<void>) => void
 }
 
 export interface HeldKeys {
@@ -63,7 +63,7 @@ export async function holdKeys(
   }
 
   await load()
-  onChange(() => void refresh().catch(report))
+  onChange(() => refresh().catch(report))
   return { held: () => keys, refresh, onSwap: (listener) => void listeners.push(listener) }
 }
 

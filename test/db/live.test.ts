@@ -125,7 +125,7 @@ it('a connection that is cut has no version at once, and comes back with another
   const { live, errors } = start()
   const before = await known('clients', live)
   const heard: string[] = []
-  live.onChange('clients', () => heard.push('clients'))
+  live.onChange('clients', () => void heard.push('clients'))
   await pool.query(`select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and application_name = 'gatehouse live'`)
   expect(await until(() => live.version('clients') === undefined)).toBeLessThan(STALE_AFTER)
@@ -164,8 +164,8 @@ it('a listener hears of the first reading and of each change, and one that throw
   live.onChange('resources', () => {
     throw new Error('listener')
   })
-  const end = live.onChange('resources', () => heard.push('resources'))
-  live.onChange('clients', () => heard.push('clients'))
+  const end = live.onChange('resources', () => void heard.push('resources'))
+  live.onChange('clients', () => void heard.push('clients'))
   await until(() => heard.length === 2)
   await pool.query(
     `insert into resources values ('https://a.example.com', 'A', 'jwt', 'ES256', 60, '[]', now(), now())`,
@@ -179,6 +179,23 @@ it('a listener hears of the first reading and of each change, and one that throw
   await addClient('one')
   await until(() => heard.length === 4)
   expect(heard.at(-1)).toBe('clients')
+})
+
+it('stop waits for what a listener does, and nobody is called after it', async () => {
+  const { live } = start()
+  const heard: string[] = []
+  live.onChange('clients', async () => {
+    heard.push('begun')
+    await sleep(100)
+    heard.push('done')
+  })
+  await until(() => heard.length === 1)
+  await addClient('one')
+  await live.stop()
+  expect(heard.slice(-1)).toEqual(['done'])
+  const calls = heard.length
+  await sleep(200)
+  expect(heard).toHaveLength(calls)
 })
 
 it('writers of different rows do not wait for each other, whatever their order', async () => {

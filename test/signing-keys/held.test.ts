@@ -48,7 +48,7 @@ beforeEach(async () => {
       return list
     },
   }
-  const onChange = (listener: () => void) => {
+  const onChange = (listener: () => Promise<void>) => {
     notify = listener
   }
   held = await holdKeys({ store: counted, version: () => version, onChange }, (error) => reported.push(error))
