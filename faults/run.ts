@@ -21,7 +21,7 @@ interface Row {
   readonly seconds: number
 }
 
-const USAGE = `npm run faults -- [R-01 R-02 …] [--quick] [--list] [--json]
+const USAGE = `npm run faults -- [R-01 R-02 …] [--quick] [--list] [--json] [--help]
   --quick  the small sizes of "npm test", and only what has one
   --list   which experiments there are
   --json   one JSON document instead of the table
@@ -37,8 +37,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => st
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: string[]): Promise<number> {
-  const options = { quick: { type: 'boolean' }, list: { type: 'boolean' }, json: { type: 'boolean' } } as const
-  let given: { quick?: boolean; list?: boolean; json?: boolean }
+  const flag = { type: 'boolean' } as const
+  const options = { help: { ...flag, short: 'h' }, quick: flag, list: flag, json: flag } as const
+  let given: { help?: boolean; quick?: boolean; list?: boolean; json?: boolean }
   let names: string[]
   try {
     const parsed = parseArgs({ args, options, allowPositionals: true })
@@ -48,7 +49,11 @@ async function main(args: string[]): Promise<number> {
     say(`${(error as Error).message}\n\n${USAGE}`)
     return 2
   }
-  const { quick = false, list, json } = given
+  const { help, quick = false, list, json } = given
+  if (help) {
+    process.stdout.write(USAGE)
+    return 0
+  }
   const all = await loadExperiments()
   const unknown = names.filter((name) => !all.some(({ id }) => id === name))
   if (unknown.length > 0) {

@@ -50,6 +50,20 @@ it('S-214 the oracle looked at changes of state and at secrets', () => {
   for (const { result } of loaded) expect(result).toMatch(/oracle: \d{2,} changes, \d{2,} secrets/)
 })
 
+it('--help tells the usage and runs nothing; what is no option is told apart', async () => {
+  const ended = (args: string[]) =>
+    new Promise((resolve) => {
+      const command = ['--disable-warning=ExperimentalWarning', RUN, ...args]
+      execFile(process.execPath, command, { env: cleanEnv({}) }, (error, out, err) =>
+        resolve({ code: error?.code ?? 0, out, err }),
+      )
+    })
+  const usage = expect.stringContaining('npm run faults -- [R-01 R-02 …]')
+  expect(await ended(['--help'])).toEqual({ code: 0, out: usage, err: '' })
+  expect(await ended(['--hlep'])).toEqual({ code: 2, out: '', err: usage })
+  expect(await ended(['R-99'])).toEqual({ code: 2, out: '', err: expect.stringContaining('There is no R-99.') })
+})
+
 function holds(number: string): void {
   expect(rows.find(({ id }) => id === number)).toMatchObject({ misses: [], ran: true })
 }
