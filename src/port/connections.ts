@@ -66,7 +66,7 @@ export function trackConnections({ clock }: { clock: () => number }, server: Ser
     shed,
     async close(grace) {
       const since = clock()
-      await takeIn(since + grace)
+      await takeIn()
       // Not the close of a http server, which cuts idle connections at once, whatever is on its way on them.
       const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()))
       // Only now: whoever is told comes back on a new connection, and must find nobody instead of a queue that is thrown away.

@@ -2,27 +2,35 @@
 import type { Server } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 
-/** Milliseconds. Whoever comes during the last turn is lost, so it must be one in which nothing else was done. */
+// Milliseconds.
+/** Whoever comes during the last turn is lost, so it must be one in which nothing else was done. */
 const QUIET = 0.2
+/** Under a load that leaves no such turn, one in which nobody came must do after this long. */
+const PATIENT = 500
+/** However many still come. */
+const AT_MOST = 1000
 
 /**
  * @param clock milliseconds of a clock that only goes forward
  * @param server before it listens
- * @returns waits for a moment in which nobody comes, until `until` at most: one connection comes with each turn of the loop. The
+ * @returns waits for a moment in which nobody comes, for a second at most: one connection comes with each turn of the loop. The
  *   port must be closed right after it, by whoever called, without waiting for anything
  */
-export function createTakeIn({ clock }: { clock: () => number }, server: Server): (until: number) => Promise<void> {
+export function createTakeIn({ clock }: { clock: () => number }, server: Server): () => Promise<void> {
   let taken = 0
   server.on('connection', () => {
     taken += 1
   })
-  return async (until) => {
+  return async () => {
+    if (!server.listening) return
+    const begun = clock()
     await turn() // may come without a look at the port
     for (;;) {
       const [before, since] = [taken, clock()]
       await turn()
       const now = clock()
-      if ((before === taken && now - since < QUIET) || now >= until) return
+      const nobody = before === taken && (now - since < QUIET || now - begun > PATIENT)
+      if (nobody || now - begun > AT_MOST) return
     }
   }
 }

@@ -1,7 +1,7 @@
 // The port of several workers: taken in here, and dealt out to them. It closes here, too, before any of them is told to stop: what
 // was dealt reaches a worker before that word, and nothing waits at a port that nobody looks after.
 import { createServer, Server as NetServer, type Socket } from 'node:net'
-import { type Listener, openPort } from '../port/open-port.ts'
+import { openPort } from '../port/open-port.ts'
 import { createTakeIn } from '../port/take-in.ts'
 import type { Order } from './orders.ts'
 
@@ -23,8 +23,6 @@ export interface Dealer {
   close(): Promise<void>
 }
 
-/** Milliseconds after which a port is closed, however many still come. */
-const CLOSES_WITHIN = 1000
 /** Connections that wait while no worker is there; what comes then is cut. */
 const MOST_WAITING = 1000
 
@@ -35,7 +33,7 @@ export function createDealer({ clock }: { clock: () => number }): Dealer {
   const waiting: Socket[] = []
   let numbers = 0
   let closed = false
-  let open: readonly Listener[] = []
+  let open: readonly { close(): Promise<void> }[] = []
 
   function deal(socket: Socket): void {
     const [first, ...others] = workers
@@ -54,7 +52,7 @@ export function createDealer({ clock }: { clock: () => number }): Dealer {
     worker.send({ order: 'take', number: numbers }, socket, { keepOpen: true }, () => undefined)
   }
 
-  function makeListener(): Listener {
+  function makeListener() {
     const server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
       socket.on('error', () => undefined)
       deal(socket)
@@ -62,8 +60,8 @@ export function createDealer({ clock }: { clock: () => number }): Dealer {
     const takeIn = createTakeIn({ clock }, server)
     return {
       server,
-      async close(grace) {
-        await takeIn(clock() + grace)
+      async close() {
+        await takeIn()
         // Its end would be told when the last connection ends at a worker, for which nobody is to wait.
         NetServer.prototype.close.call(server)
       },
@@ -89,7 +87,7 @@ export function createDealer({ clock }: { clock: () => number }): Dealer {
       open = await openPort(makeListener, port, hosts)
     },
     async close() {
-      await Promise.all(open.map((listener) => listener.close(CLOSES_WITHIN)))
+      await Promise.all(open.map((listener) => listener.close()))
       closed = true
       for (const socket of waiting.splice(0)) socket.destroy()
     },

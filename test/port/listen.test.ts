@@ -1,5 +1,5 @@
 // A server that closes answers what was sent to it, on connections that are there already, too.
-import { Agent, type IncomingMessage, request } from 'node:http'
+import { Agent, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { listen } from '../../src/port/listen.ts'
@@ -54,6 +54,31 @@ it('no request on a kept connection is lost while it closes', async () => {
     // Each was told on its connection, and found nobody when it came back.
     expect(new Set(ends)).toEqual(new Set(['ECONNREFUSED']))
   }
+})
+
+it('under a load that never pauses it closes all the same, and cuts no answer', async () => {
+  const port = await freePort()
+  const work = (milliseconds: number) => {
+    const until = performance.now() + milliseconds
+    while (performance.now() < until);
+  }
+  const handler = (_request: unknown, answer: ServerResponse) => {
+    work(1)
+    answer.end('done')
+  }
+  const listening = await listen(handler, port, ['127.0.0.1'], LIMITS)
+  const ends: string[] = []
+  const clients = Array.from({ length: 16 }, async () => {
+    const agent = keeping()
+    for (;;) {
+      const answer = await ask(port, agent)
+      if (typeof answer === 'string') return ends.push(answer)
+    }
+  })
+  await sleep(100)
+  await listening.close()
+  await Promise.all(clients)
+  expect(new Set(ends)).toEqual(new Set(['ECONNREFUSED']))
 })
 
 it('connections that wait behind a busy loop when it closes are all answered', async () => {
