@@ -96,6 +96,7 @@ export function createBounds({ perAddress, ipv6Prefix, isTrusted, report, times:
     }
     let late: NodeJS.Timeout | undefined
     answer.once('prefinish', () => {
+      if (answer.closed) return // the client has gone
       late = setTimeout(() => socket.destroy(), times.answer).unref()
       if (!incoming.complete) readRest(incoming)
     })
