@@ -47,21 +47,32 @@ async function begin(accountId = 'usr_ada', authorizations: object = {}): Promis
   return { id, is }
 }
 
-/** A request that reads a session, lets others read it too, and saves it with one more client. */
-function authorize(id: string, client: string, barrier: Promise<unknown>): Promise<boolean> {
+/** A request that reads a session, and saves it with one more client when `others` says that they have read it, too. */
+function authorize(id: string, client: string, others: () => Promise<unknown>): Promise<boolean> {
   return unit.run(async () => {
     const read = (await sessions.find(id))!
-    await barrier
+    await others()
     const authorizations = { ...(read.authorizations as object), [client]: { sid: `sid of ${client}` } }
     return sessions.save(id, { ...read, authorizations }, later())
   })
 }
 
+/** @returns what resolves once so many have called it */
+function meeting(many: number): () => Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let come = 0
+  return () => {
+    come += 1
+    if (come === many) resolve()
+    return promise
+  }
+}
+
 it('two apps authorized at once in one browser: neither is lost, 20 pairs', async () => {
   for (let pair = 0; pair < 20; pair++) {
     const { id, is } = await begin()
-    const barrier = new Promise((resolve) => setTimeout(resolve, 15))
-    await Promise.all([authorize(id, 'shop', barrier), authorize(id, 'blog', barrier)])
+    const bothRead = meeting(2)
+    await Promise.all([authorize(id, 'shop', bothRead), authorize(id, 'blog', bothRead)])
     const both = { shop: { sid: 'sid of shop' }, blog: { sid: 'sid of blog' } }
     expect(await sessions.find(id)).toEqual({ ...is, authorizations: both })
     expect(await sessions.findByUid(is.uid)).toEqual({ ...is, authorizations: both })
@@ -120,7 +131,7 @@ it('S-183 an ended session ends under all its values, and a request that comes l
 it('S-183 requests on their way while the session ends: it stays ended, 20 times', async () => {
   for (let round = 0; round < 20; round++) {
     const { id, is } = await begin()
-    const ways = Array.from({ length: 4 }, (_, way) => authorize(id, `app-${way}`, Promise.resolve()))
+    const ways = Array.from({ length: 4 }, (_, way) => authorize(id, `app-${way}`, async () => undefined))
     await Promise.allSettled([...ways, sessions.endByUid(is.uid)])
     expect(await sessions.find(id)).toBeUndefined()
   }
