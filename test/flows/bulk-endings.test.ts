@@ -80,21 +80,26 @@ it('S-186, R-43 one person with 30,000 sessions: more than PostgreSQL has locks 
   const askedOther = await signedIn('bea@example.com')
   await multiply(connected.pool, { table: 'sessions', key: 'id_hash', many: SESSIONS, where: `account_id = '${id}'` })
   await connected.pool.query(`update sessions set uid = uid || encode(id_hash, 'hex') where account_id = $1`, [id])
-  const others = (await count('sessions')) - SESSIONS - 1
+  const all = await count('sessions')
 
-  const begun = performance.now()
   expect(await server.rooms.accounts.disable(id, 'operator')).toBe(true)
-  expect(performance.now() - begun).toBeLessThan(1000)
+  // It takes no longer for many: none of their rows is touched. The bench's R-43 has the second.
+  expect(await count('sessions')).toBe(all)
   expect([await asked(), await askedOther()]).toEqual([true, false])
   await sweepLater()
   expect(await connected.pool.query('select from sessions where account_id = $1', [id])).toHaveProperty('rowCount', 0)
-  expect(await count('sessions')).toBeGreaterThanOrEqual(others)
+  expect(await count('sessions')).toBeGreaterThanOrEqual(all - SESSIONS - 1)
 }, 60_000)
 
 it('R-43 one client with 100,000 tokens', async () => {
   const ask = () => post(server, '/token', { grant_type: 'client_credentials', scope: 'things:read' }, machine)
   const { body } = await ask()
-  await multiply(connected.pool, { table: 'access_tokens', key: 'id_hash', many: CLIENTS_TOKENS })
+  await multiply(connected.pool, {
+    table: 'access_tokens',
+    key: 'id_hash',
+    many: CLIENTS_TOKENS,
+    where: 'client_epoch is not null',
+  })
   const rest = (await count('access_tokens')) - CLIENTS_TOKENS - 1
 
   await refusedAtOnce(body.access_token, () => server.rooms.clients.disable('machine', 'operator'))

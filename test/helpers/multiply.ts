@@ -2,9 +2,9 @@
 import type pg from 'pg'
 
 /**
- * Copies the newest row of a table, each time under another key.
+ * Copies one row of a table, each time under another key.
  * @param key the column of the primary key, a hash
- * @param where which rows count
+ * @param where which row, where there are several: the last one of the table need not be the newest
  */
 export async function multiply(
   pool: pg.Pool,
