@@ -13,15 +13,16 @@ interface Row {
   readonly ran: boolean
 }
 
-let code: number
+/** null: a signal ended it */
+let code: number | null
 let rows: Row[]
 let told: string
 
 beforeAll(async () => {
   const command = ['--disable-warning=ExperimentalWarning', RUN, '--quick', '--json']
   ;[code, rows, told] = await new Promise((resolve) => {
-    execFile(process.execPath, command, { env: cleanEnv({}) }, (error, stdout, stderr) =>
-      resolve([error ? Number(error.code) : 0, stdout ? JSON.parse(stdout).experiments : [], stderr]),
+    const child = execFile(process.execPath, command, { env: cleanEnv({}) }, (_error, stdout, stderr) =>
+      resolve([child.exitCode, stdout ? JSON.parse(stdout).experiments : [], stderr]),
     )
   })
 }, 420_000)

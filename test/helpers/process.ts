@@ -59,7 +59,8 @@ export async function startProcess(
       said += data
       if (said.includes('"ready":true')) resolve()
     })
-    child.once('exit', (code) => reject(new Error(`ended with ${code}:\n${log}`)))
+    // At its `exit` some of what it said may still be on its way.
+    child.once('close', (code) => reject(new Error(`ended with ${code}:\n${log}`)))
   }).finally(() => clearTimeout(late))
   const ended = once(child, 'exit')
   return {
@@ -162,7 +163,8 @@ export function hangUp(): void {
 }
 
 export interface CommandRun {
-  readonly code: number
+  /** null: a signal ended it */
+  readonly code: number | null
   readonly out: string
   readonly err: string
   /** stdout as JSON; undefined where it is none */
@@ -174,8 +176,8 @@ export interface CommandRun {
 export function runCommand(settings: Record<string, string>, args: readonly string[]): Promise<CommandRun> {
   const command = ['--disable-warning=ExperimentalWarning', join(ROOT, 'src/main.ts'), ...args]
   return new Promise((resolve) => {
-    execFile(process.execPath, command, { cwd: ROOT, env: cleanEnv(settings) }, (error, out, err) =>
-      resolve({ code: Number(error?.code ?? 0), out, err, json: out.startsWith('{') ? JSON.parse(out) : undefined }),
+    const child = execFile(process.execPath, command, { cwd: ROOT, env: cleanEnv(settings) }, (_error, out, err) =>
+      resolve({ code: child.exitCode, out, err, json: out.startsWith('{') ? JSON.parse(out) : undefined }),
     )
   })
 }
