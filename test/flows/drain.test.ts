@@ -71,29 +71,34 @@ it('R-17 SIGTERM with 200 in flight: 0 cut answers, exit 0, readiness red first'
   const node = await start(host, port, way.url)
   expect((await opaqueToken(port, host)).status).toBe(200)
   const seen: unknown[] = []
-  const watch = setInterval(async () => seen.push(await readiness(port)), 100)
-  await sleep(500)
+  const asksUntil = async (over: () => boolean) => {
+    while (!over()) {
+      await sleep(100)
+      seen.push(await readiness(port))
+    }
+  }
+  await asksUntil(() => seen.length === 4)
 
-  way.delay(30) // per round trip, of which a token takes several, for as many at once as there are connections
+  way.delay(10) // per round trip, of which a token takes several, for as many at once as there are connections
   const underway = Array.from({ length: 200 }, () => beginToken(port, host))
-  await sleep(500)
+  await asksUntil(() => seen.length === 8)
   const exited = once(node.child, 'exit')
   node.child.kill('SIGTERM')
   const begun = performance.now()
-  while (seen.at(-1) !== 503 && performance.now() - begun < 5000) await sleep(10)
+  await asksUntil(() => seen.at(-1) !== 200)
   expect(seen.at(-1)).toBe(503)
-  // Whoever comes while it still listens is answered, and told to come back on another connection.
+  // Whoever comes while it still listens, which it does until we have seen red again, is answered, and told to come back on
+  // another connection.
   const late = await send(port, '/healthz')
   expect([late.status, late.headers.connection]).toEqual([200, 'close'])
 
+  const closes = asksUntil(() => seen.at(-1) === 'ECONNREFUSED')
   const answers = await Promise.all(underway.map((one) => one.finish()))
   expect(answers.filter((answer) => !/^200 .*"access_token":"[^"]+".*}$/.test(answer))).toEqual([])
   expect(await exited).toEqual([0, null])
   expect(performance.now() - begun).toBeLessThan(10_000)
-  clearInterval(watch)
-  await sleep(200)
-  const closed = seen.indexOf('ECONNREFUSED')
-  expect(seen.slice(0, closed).filter((status) => status === 503).length).toBeGreaterThanOrEqual(3)
+  await closes
+  expect(seen.filter((status) => status === 503).length).toBeGreaterThanOrEqual(3)
   expect(seen.filter((status) => ![200, 503, 'ECONNREFUSED'].includes(status as never))).toEqual([])
 })
 
@@ -103,7 +108,8 @@ it('nobody watches: it closes at once, though connections are kept open', async 
   expect((await send(port, '/healthz')).headers.connection).toBe('keep-alive')
   const begun = performance.now()
   expect(await node.stop()).toBe(0)
-  expect(performance.now() - begun).toBeLessThan(1500)
+  // A watcher would be given three seconds.
+  expect(performance.now() - begun).toBeLessThan(2900)
 })
 
 it('R-18 two nodes behind a balancer are restarted one after the other under load: 0 failed requests', async () => {
