@@ -6,6 +6,7 @@ import { basic } from '../helpers/flow.ts'
 import { type ServerProcess, send, startProcess } from '../helpers/process.ts'
 import { addCast, freePort, startTestServer, TEST_SECRET, type TestServer } from '../helpers/server.ts'
 import { type SlowDatabase, slowDown } from '../helpers/slow-database.ts'
+import { until } from '../helpers/until.ts'
 
 let home: TestServer
 let secret: string
@@ -45,53 +46,65 @@ const ask = async (node: ServerProcess) => {
   return answers.size === 1 ? [...answers][0]! : [...answers].join()
 }
 
-/** Asks every node until all answer with `status`. @returns milliseconds that took */
-async function until(status: number): Promise<number> {
-  const begun = performance.now()
-  while (performance.now() - begun < 5000) {
-    const answers = await Promise.all(nodes.map(ask))
-    if (answers.every((one) => one === status)) return performance.now() - begun
-    await sleep(10)
-  }
-  throw new Error(`some node does not answer ${status}`)
-}
+const all = (status: number, within?: number) =>
+  until(async () => (await Promise.all(nodes.map(ask))).every((one) => one === status), {
+    within,
+    what: `all nodes answer ${status}`,
+  })
+/** @throws Error when somebody who asks a second later is not answered so everywhere */
+const soon = (status: number) => all(status, 1000)
 
 /** By somebody who knows nothing of us. */
 const disable = (on: boolean) =>
   pool.query(`update clients set disabled_at = ${on ? 'now()' : 'null'} where id = 'billing'`)
 
 it('a client that is disabled and a secret that was rotated are refused by all nodes within a second', async () => {
-  await until(200)
+  await all(200)
   await home.rooms.clients.disable('billing', 'operator')
-  expect(await until(401)).toBeLessThan(1000)
+  await soon(401)
   await home.rooms.clients.enable('billing', 'operator')
-  expect(await until(200)).toBeLessThan(1000)
+  await soon(200)
   const rotated = await home.rooms.clients.rotateSecret('billing', 'operator')
-  expect(await until(401)).toBeLessThan(1000)
+  await soon(401)
   if (rotated.ok) secret = rotated.secret
-  expect(await until(200)).toBeLessThan(1000)
+  await soon(200)
   await disable(true)
-  expect(await until(401)).toBeLessThan(1000)
+  await soon(401)
   await disable(false)
-  await until(200)
+  await all(200)
 })
 
 it('at once where the connection that listens is gone', async () => {
-  for (let round = 0; round < 5; round += 1) {
-    await until(200)
-    await pool.query(`select pg_terminate_backend(pid, 1000) from pg_stat_activity
+  const listening = async () => {
+    const { rows } = await pool.query<{ pid: number }>(`select pid from pg_stat_activity
       where datname = current_database() and application_name = 'gatehouse live'`)
+    return rows.map(({ pid }) => pid)
+  }
+  for (let proven = 0; proven < 5; ) {
+    const pids = await until(async () => {
+      const found = await listening()
+      return found.length === 4 && found // one of each worker, and that of this process
+    })
+    await all(200)
+    const begun = performance.now()
+    await pool.query('select pg_terminate_backend(pid) from unnest($1::int[]) as pid', [pids])
+    await until(async () => !(await listening()).some((pid) => pids.includes(pid)), { every: 1 })
     await sleep(5) // until the nodes have read that it was closed
     await disable(true)
-    expect(await Promise.all(nodes.map(ask))).toEqual([401, 401])
+    // They listen anew after 50 ms: from then on they may be told of it, a moment later.
+    const nobodyListened = performance.now() - begun < 40
+    const answers = await Promise.all(nodes.map(ask))
     await disable(false)
+    if (!nobodyListened) continue
+    expect(answers).toEqual([401, 401])
+    proven += 1
   }
 })
 
 it('a node that hears nothing from its database any more answers nothing from memory after a second', async () => {
   const [, far] = nodes
   await sleep(500) // its listener is back
-  await until(200)
+  await all(200)
   proxy.blackHole()
   try {
     await disable(true)
@@ -102,7 +115,7 @@ it('a node that hears nothing from its database any more answers nothing from me
     await proxy.resume()
     await disable(false)
   }
-  await until(200)
+  await all(200)
 })
 
 it('within a second when the notification is lost', async () => {
@@ -110,9 +123,9 @@ it('within a second when the notification is lost', async () => {
     "select pg_get_functiondef('versions_bump(text)'::regprocedure) as source",
   )
   await pool.query(rows[0]!.source.replace("perform pg_notify('gatehouse', changed);", ''))
-  await until(200)
+  await all(200)
   await disable(true)
-  expect(await until(401)).toBeLessThan(1000)
+  await soon(401)
   await disable(false)
-  expect(await until(200)).toBeLessThan(1000)
+  await soon(200)
 })

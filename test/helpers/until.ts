@@ -16,6 +16,8 @@ export interface Waiting {
   readonly what?: string
 }
 
+type Nothing = false | 0 | '' | null | undefined
+
 /**
  * Looks again and again until `look` returns something truthy, and waits for each look to end. Whoever asserts a bound
  * gives it: time counts up to the beginning of a look, so that an answer that was late, or a test that was not let run, is no fault.
@@ -25,11 +27,11 @@ export interface Waiting {
 export async function until<Found>(
   look: () => Found | Promise<Found>,
   { within = PATIENCE, since = performance.now(), every = 10, what = String(look) }: Waiting = {},
-): Promise<Found> {
+): Promise<Exclude<Found, Nothing>> {
   for (;;) {
     const begun = performance.now()
     const found = await look()
-    if (found) return found
+    if (found) return found as Exclude<Found, Nothing>
     if (begun - since >= within) throw new Error(`waited in vain for ${within} ms: ${what}`)
     await sleep(every)
   }
