@@ -4,6 +4,7 @@ import { type SweepOutcome, startSweeper } from '../../src/db/sweeper.ts'
 import { SWEPT_TABLES } from '../../src/db/swept.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
 import { slowDown } from '../helpers/slow-database.ts'
+import { until } from '../helpers/until.ts'
 
 let database: TestDatabase
 let connected: Connected
@@ -155,11 +156,4 @@ it('goes on after the database was away, and works off a backlog at once', async
     await close()
     await slow.close()
   }
-}, 30_000)
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; !(await holds()); turn++) {
-    if (turn === 500) throw new Error('waited too long')
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
+})

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { basic } from '../helpers/flow.ts'
 import { cleanEnv, type RawAnswer, type ServerProcess, send, startProcess } from '../helpers/process.ts'
 import { addCast, freePort, startTestServer, TEST_SECRET, type TestServer } from '../helpers/server.ts'
+import { untilBlocked } from '../helpers/until.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
@@ -139,11 +140,7 @@ it.each([
     const holder = await home.database.pool().connect()
     await holder.query(`begin; lock table ${table} in share mode`)
     const child = startCommand(['client', 'rotate-secret', 'billing'])
-    const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-    for (let tries = 0; (await home.database.pool().query(waiting)).rowCount === 0; tries++) {
-      if (tries === 200) throw new Error('the rotation never came to the lock')
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
+    await untilBlocked(home.database.pool({ max: 1 }), 1)
     child.kill('SIGKILL')
     await once(child, 'close')
     await holder.query('commit')

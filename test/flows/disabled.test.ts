@@ -4,6 +4,7 @@ import { type Browser, createBrowser, type Page } from '../helpers/browser.ts'
 import { authorizeUrl, introspect, obtainCode, obtainTokens, pkce, post, redeem, refresh } from '../helpers/flow.ts'
 import { addCast, ORDERS, PASSWORD, startTestServer, type TestServer } from '../helpers/server.ts'
 import { createSigner } from '../helpers/signer.ts'
+import { until } from '../helpers/until.ts'
 
 let server: TestServer
 let cast: Awaited<ReturnType<typeof addCast>>
@@ -182,11 +183,11 @@ it.each([
 ])('S-078 a client that goes while its token is looked at, %s its rights are: no fault', async (when, time) => {
   const client = await addClient('secret')
   const { body } = await obtainTokens(server, client, { scope: 'openid things:read' })
+  const version = () => server.rooms.live!.version('clients')
   const changed = async () => {
-    const version = server.rooms.live!.version('clients')
+    const before = await until(version)
     await server.database.pool().query("update clients set name = name || '!' where id = 'spa'")
-    for (let wait = 0; wait < 100 && server.rooms.live!.version('clients') === version; wait++)
-      await new Promise((done) => setTimeout(done, 10))
+    await until(() => ![undefined, before].includes(version()))
   }
   const gone = () => server.database.pool().query('update clients set disabled_at = now() where id = $1', [client.id])
   await changed() // nobody knows it from memory, and nobody keeps what was read before the next change

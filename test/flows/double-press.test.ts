@@ -3,6 +3,7 @@ import { type Browser, createBrowser, type Page } from '../helpers/browser.ts'
 import { authorizeUrl, introspect, pkce, redeem, refresh } from '../helpers/flow.ts'
 import { addCast, PASSWORD, startTestServer, type TestServer } from '../helpers/server.ts'
 import { type SlowDatabase, slowDown } from '../helpers/slow-database.ts'
+import { untilBlocked } from '../helpers/until.ts'
 
 const ADA = { email: 'ada@example.com', password: PASSWORD }
 
@@ -88,7 +89,7 @@ it.each([
     await another.query('begin')
     await another.query('select from interactions where id_hash = $1 for update', [row])
     const pressed = browser.press(page, button, ADA)
-    await blocked(another)
+    await untilBlocked(home.database.pool({ max: 1 }), 1)
     await another.query('delete from interactions where id_hash = $1', [row])
     await another.query('commit')
     another.release()
@@ -98,17 +99,6 @@ it.each([
     expect(await rows('select from grants where client_id = $1', [id])).toEqual([])
   },
 )
-
-/** Waits until somebody waits for what this connection holds. */
-async function blocked(holder: { query: (text: string) => Promise<{ rows: { waits: boolean }[] }> }): Promise<void> {
-  const query =
-    'select exists (select from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))) as waits'
-  for (let turn = 0; turn < 100; turn++) {
-    if ((await holder.query(query)).rows[0]!.waits) return
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  throw new Error('nobody came')
-}
 
 it.each([
   ['apps of our own, silently', true],

@@ -6,6 +6,7 @@ import { commandLine } from '../helpers/command-line.ts'
 import { authorizeUrl, basic, obtainCode, obtainTokens, pkce, post, redeem, refresh } from '../helpers/flow.ts'
 import { send } from '../helpers/process.ts'
 import { addCast, ORDERS, PASSWORD, startTestServer, type TestServer } from '../helpers/server.ts'
+import { untilBlocked } from '../helpers/until.ts'
 
 let server: TestServer
 let other: TestServer
@@ -293,7 +294,7 @@ it.each([
       await holder.query('begin')
       await holder.query('select from token_facts for update')
       const late = refresh(server, client, refresh_token)
-      await waiting(holder)
+      await untilBlocked(server.database.pool({ max: 1 }), 1)
       expect((await post(server, '/revoke', { token: refresh_token }, client)).status).toBe(200)
       await holder.query('commit')
       const { status, body } = await late
@@ -304,18 +305,6 @@ it.each([
     }
   },
 )
-
-/** Resolves when another statement waits for a lock. */
-async function waiting(holder: { query(text: string): Promise<{ rowCount: number | null }> }): Promise<void> {
-  for (let time = 0; time < 100; time++) {
-    const { rowCount } = await holder.query(
-      "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
-    )
-    if (rowCount) return
-    await new Promise((done) => setTimeout(done, 20))
-  }
-  throw new Error('nobody waits')
-}
 
 it('S-094 a JWT is revoked by its text, at once and on every node; APIs that do not ask wait for its end', async () => {
   const all = await connected()

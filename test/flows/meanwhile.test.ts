@@ -3,6 +3,7 @@
 import { createBrowser } from '../helpers/browser.ts'
 import { authorizeUrl, introspect, obtainCode, obtainTokens, pkce, redeem, refresh } from '../helpers/flow.ts'
 import { addCast, ORDERS, PASSWORD, startTestServer, type TestServer } from '../helpers/server.ts'
+import { countBlocked, until } from '../helpers/until.ts'
 
 let server: TestServer
 let cast: Awaited<ReturnType<typeof addCast>>
@@ -84,14 +85,8 @@ async function untilWaiting(count: number, newest: Promise<unknown>): Promise<vo
     answered = true
   }
   newest.then(done, done)
-  for (let turn = 0; turn < 200 && !answered; turn++) {
-    const [{ waiting }] = (await sql(
-      `select count(*)::int as waiting from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock'`,
-    )) as [{ waiting: number }]
-    if (waiting >= count) return
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
+  const pool = server.database.pool({ max: 1 })
+  await until(async () => answered || (await countBlocked(pool)) >= count)
 }
 
 describe('S-093 a grant that is revoked while it is extended', () => {

@@ -4,6 +4,7 @@ import { type FaultProxy, startFaultProxy } from '../helpers/fault-proxy.ts'
 import { basic, obtainTokens } from '../helpers/flow.ts'
 import { type ServerProcess, send, startProcess } from '../helpers/process.ts'
 import { addCast, freePort, startTestServer, TEST_SECRET, type TestServer, THINGS } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 
 let home: TestServer
 let cast: Awaited<ReturnType<typeof addCast>>
@@ -103,8 +104,7 @@ it.each([
   way.loseNext('commit', what)
   expectRefused([await post('/revoke', { token: String(body.access_token) })])
   // A server that read the commit just before the line broke may still be at it.
-  for (let look = 0; look < 20 && (await active(body.access_token)) === arrives; look += 1) await sleep(50)
-  expect(await active(body.access_token)).toBe(!arrives)
+  await until(async () => (await active(body.access_token)) === !arrives)
   expect((await token()).status).toBe(200)
 })
 

@@ -18,6 +18,7 @@ import {
 import { createProver } from '../helpers/prover.ts'
 import { addCast, CALLBACK, ORDERS, startTestServer, type TestServer, THINGS } from '../helpers/server.ts'
 import { createSigner } from '../helpers/signer.ts'
+import { until } from '../helpers/until.ts'
 
 const SPA = { id: 'spa' }
 const NOT_THIS = { resource: 'https://typo.example' }
@@ -127,8 +128,7 @@ it('S-085 a client that never got the answer asks again and gets the same succes
   await server.addClient({ id: 'another-spa', kind: 'spa', authMethod: 'none', scopes })
   const from = await lastEntry()
   await hangUpOn({ grant_type: 'refresh_token', refresh_token: body.refresh_token, client_id: 'spa' })
-  for (let wait = 0; wait < 200 && (await audited(from)).length === 0; wait++)
-    await new Promise((done) => setTimeout(done, 10))
+  await until(async () => (await audited(from)).length > 0)
   expect(await audited(from)).toEqual(['family.rotated'])
   expect(told(await refresh(server, { id: 'another-spa' }, body.refresh_token))).toEqual([400, 'invalid_grant'])
   const retries = [await refresh(server, SPA, body.refresh_token), await refresh(server, SPA, body.refresh_token)]

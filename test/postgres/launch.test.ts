@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { launchPostgres } from '../../src/postgres/launch.ts'
 import { isRunning, markProcess } from '../../src/postgres/processes.ts'
-import { endAll, isRoot, launch, newDataDir, people, query, refusal, removeAll, serverPid, until } from './launched.ts'
+import { until } from '../helpers/until.ts'
+import { endAll, isRoot, launch, newDataDir, people, query, refusal, removeAll, serverPid } from './launched.ts'
 
 afterEach(endAll)
 afterAll(removeAll)

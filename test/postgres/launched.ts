@@ -4,11 +4,11 @@ import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync } f
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { isRunning, markProcess } from '../../src/postgres/processes.ts'
 import { canPass } from '../../src/postgres/user.ts'
+import { until } from '../helpers/until.ts'
 
 export const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
 export const isRoot = process.getuid?.() === 0
@@ -138,14 +138,6 @@ export function serverPid({ place }: Pick<Answer, 'place'>): number | undefined 
   if (!existsSync(file)) return undefined
   const pid = Number(readFileSync(file, 'utf8').split('\n')[0])
   return isRunning(markProcess(pid)) ? pid : undefined
-}
-
-/** Waits until `test` holds, for at most ten seconds. */
-export async function until(test: () => boolean): Promise<void> {
-  for (let count = 0; !test(); count += 1) {
-    if (count === 1000) throw new Error(`waited in vain until ${test}`)
-    await sleep(10)
-  }
 }
 
 /** Ends every process and server that the test started: for afterEach. Their folders stay, for the next test to go on with. */

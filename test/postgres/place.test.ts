@@ -17,7 +17,8 @@ import { basename, dirname, join } from 'node:path'
 import { markProcess } from '../../src/postgres/processes.ts'
 import { sweepScratch } from '../../src/postgres/scratch.ts'
 import { makeSocketFolder } from '../../src/postgres/socket.ts'
-import { endAll, isRoot, launch, newDataDir, ordinary, PROJECT, query, refusal, removeAll, until } from './launched.ts'
+import { until } from '../helpers/until.ts'
+import { endAll, isRoot, launch, newDataDir, ordinary, PROJECT, query, refusal, removeAll } from './launched.ts'
 
 afterEach(endAll)
 afterAll(removeAll)

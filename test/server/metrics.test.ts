@@ -9,6 +9,7 @@ import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
 import { type ServerProcess, send, startProcess } from '../helpers/process.ts'
 import { freePort, TEST_SECRET } from '../helpers/server.ts'
 import { type SlowDatabase, slowDown } from '../helpers/slow-database.ts'
+import { until } from '../helpers/until.ts'
 
 const TOKEN = 'token.of-the_scraper~1+/='
 
@@ -82,7 +83,10 @@ it('tells of sweeps: the lag of each table, what was removed, and what could not
     let text = ''
     const value = (series: string) => seriesOf(text, `gatehouse_sweep_${series}`)
     const done = () => value('removed_rows_total{table="replays"}') && value('errors_total{table="endings"}')
-    for (let turn = 0; turn < 200 && !done(); turn++) text = (await send(server.port, '/metrics')).text
+    await until(async () => {
+      text = (await send(server.port, '/metrics')).text
+      return done()
+    })
     expect(value('removed_rows_total{table="replays"}')).toBe(3)
     expect(value('errors_total{table="endings"}')).toBe(1)
     expect(value('errors_total{table="replays"}')).toBe(undefined)
@@ -183,7 +187,5 @@ it('answers while the database is away, and says that it is', async () => {
   expect(performance.now() - begun).toBeLessThan(3000)
   expect(seriesOf(text, 'gatehouse_database_up')).toBe(0)
   await slow.resume()
-  let up: number | undefined = 0
-  for (let turn = 0; turn < 100 && up === 0; turn++) up = seriesOf(await scrape(), 'gatehouse_database_up')
-  expect(up).toBe(1)
+  await until(async () => seriesOf(await scrape(), 'gatehouse_database_up') === 1)
 })

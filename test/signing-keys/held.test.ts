@@ -7,6 +7,7 @@ import { type HeldKeys, holdKeys } from '../../src/signing-keys/held.ts'
 import { makeSigningKey } from '../../src/signing-keys/make.ts'
 import { createSigningKeyStore, type SigningKeyStore } from '../../src/signing-keys/store.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
+import { until } from '../helpers/until.ts'
 
 let database: TestDatabase
 let store: SigningKeyStore
@@ -71,7 +72,7 @@ it('a notice brings the new keys without a request, and tells who works with the
   const kid = await insert()
   version = '2'
   notify()
-  for (let wait = 0; wait < 100 && swaps.length === 0; wait++) await new Promise((resolve) => setTimeout(resolve, 10))
+  await until(() => swaps.length > 0)
   expect([kids().includes(kid), swaps]).toEqual([true, [2]])
   // Another version of the same keys is no reason to build an engine.
   version = '3'

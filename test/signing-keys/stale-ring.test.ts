@@ -1,8 +1,8 @@
 // A process to which nobody comes, and which hears of no change, may still make a signing key: sealed under the ring of that moment.
-import { setTimeout as sleep } from 'node:timers/promises'
 import { openDatabase } from '../../src/open-database.ts'
 import { buildRooms, type Rooms } from '../../src/wire.ts'
 import { startTestServer, type TestServer } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 
 let server: TestServer
 let deaf: Rooms
@@ -29,8 +29,12 @@ it('S-026 a key made by a process that has missed a change of the ring, and the 
   const steps = await deaf.signingKeys.rotation.step()
   expect(steps).toEqual([{ step: 'published', alg: 'ES256', kid: expect.any(String) }])
   // The server hears of it at once, and within a second in any case.
-  const held = () => server.rooms.signingKeys.held().map(({ kid }) => kid)
-  for (const until = Date.now() + 2000; !held().includes(steps[0]!.kid) && Date.now() < until; await sleep(20))
-    await server.rooms.signingKeys.refresh()
-  expect(held()).toContain(steps[0]!.kid)
+  const { held, refresh } = server.rooms.signingKeys
+  await until(
+    async () => {
+      await refresh()
+      return held().some(({ kid }) => kid === steps[0]!.kid)
+    },
+    { within: 1000 },
+  )
 })

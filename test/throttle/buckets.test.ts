@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { type Connected, connect } from '../../src/db/connect.ts'
 import { type Bucket, createBuckets } from '../../src/throttle/buckets.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
+import { untilBlocked } from '../helpers/until.ts'
 
 let database: TestDatabase
 /** three pools, as three processes have them */
@@ -66,15 +67,7 @@ it('S-200 who had to wait for a row goes by what it is then, and not by what it 
   await holder.query('begin')
   await holder.query('select from throttle_buckets where key = any($1) for update', [[narrow.key, wide.key]])
   const taken = takeAtOnce(30, (index) => (index % 2 ? [narrow, wide] : [wide, narrow]))
-  const waiting = async () => {
-    const { rows } = await pool.query(
-      `select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-    )
-    return rows[0].n
-  }
-  for (let turn = 0; turn < 200 && (await waiting()) < 30; turn++)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  expect(await waiting()).toBe(30)
+  await untilBlocked(pool, 30)
   await holder.query('commit')
   holder.release()
   expect(await taken).toBe(4)

@@ -3,6 +3,7 @@ import { createJwksLoader } from '../../src/verifier/load-jwks.ts'
 import { createRemoteKeySet, KEY_AGES } from '../../src/verifier/remote-key-set.ts'
 import { sampleIssuer } from '../helpers/access-tokens.ts'
 import { type JwksServer, jwksServer } from '../helpers/jwks-server.ts'
+import { until } from '../helpers/until.ts'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND
@@ -24,7 +25,7 @@ const keySet = (ages = KEY_AGES) =>
   )
 /** Lets a load that runs in the background come to its end. */
 const settle = async (count: number) => {
-  for (let turn = 0; turn < 200 && loads() < count; turn++) await new Promise((resolve) => setTimeout(resolve, 5))
+  await until(() => loads() >= count)
   await new Promise((resolve) => setTimeout(resolve, 20))
 }
 const down = (response: import('node:http').ServerResponse) => {

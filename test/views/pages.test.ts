@@ -4,7 +4,6 @@ import type { Server } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { setTimeout } from 'node:timers/promises'
 import Koa from 'koa'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { assets } from '../../src/http/assets.ts'
@@ -12,6 +11,7 @@ import { pageHeaders } from '../../src/http/page-headers.ts'
 import { type Pages, renderPage } from '../../src/http/views.ts'
 import { launchChromium } from '../helpers/chromium.ts'
 import { pageSamples as samples } from '../helpers/page-samples.ts'
+import { until } from '../helpers/until.ts'
 
 type Name = keyof Pages
 const LONG = `${'W'.repeat(200)} ${'long words '.repeat(30)}`
@@ -125,8 +125,7 @@ describe('without JavaScript', () => {
       at.id || at.getAttribute('value') || at.getAttribute('href') || at.tagName)(document)`)
   /** The focus of `autofocus` is set when the page is painted, a moment after it is loaded. */
   const startsAt = async (expected: string) => {
-    for (let tries = 0; tries < 100 && (await focused()) !== expected; tries++) await setTimeout(20)
-    expect(await focused()).toBe(expected)
+    await until(async () => (await focused()) === expected, { every: 20, what: `the focus is at ${expected}` })
   }
   const tab = async () => {
     await page.keyboard.press('Tab')
