@@ -2,6 +2,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
 import type { Logger } from 'pino'
 import { OperatorFault } from '../vocabulary/fault.ts'
 import { createDealer } from './deal.ts'
@@ -28,6 +29,15 @@ export interface WorkersParts {
   readonly log: Logger
   /** milliseconds of a clock that only goes forward */
   readonly clock: () => number
+}
+
+interface Life {
+  /** milliseconds */
+  readonly lasted: number
+  /** of which it died, if it had words for it */
+  readonly fault?: OperatorFault
+  /** for the log */
+  readonly how: object
 }
 
 export interface Workers {
@@ -58,10 +68,15 @@ export async function startWorkers({ count, port, hosts, first, log, clock }: Wo
     for (const worker of alive) tell(worker, order)
   }
 
-  /** One life. @returns the milliseconds that it lasted, and the fault of which it died, if it had words for it */
-  async function live(onReady: () => void): Promise<{ lasted: number; fault?: OperatorFault; how: object }> {
+  /** One life. @returns how long it lasted and how it ended; never throws */
+  async function live(onReady: () => void): Promise<Life> {
     const begun = clock()
-    const worker = cluster.fork()
+    let worker: Worker
+    try {
+      worker = cluster.fork()
+    } catch (unborn) {
+      return { lasted: 0, how: { err: unborn } }
+    }
     const measuring = { send: (order: Order) => tell(worker, order) }
     alive.add(worker)
     let fault: OperatorFault | undefined
@@ -78,15 +93,17 @@ export async function startWorkers({ count, port, hosts, first, log, clock }: Wo
       if (report.report === 'asked') watchers.asked(report.from)
       if (report.report === 'fault') fault = new OperatorFault(report.message, report.advice)
     })
-    worker.on('error', () => undefined) // its end is what counts
     for (const order of told) tell(worker, order)
-    const [code, signal] = await new Promise<[number | null, string | null]>((resolve) =>
-      worker.once('exit', (code: number | null, signal: string | null) => resolve([code, signal])),
-    )
+    const how = await new Promise<object>((resolve) => {
+      const { pid } = worker.process
+      worker.once('exit', (code: number | null, signal: string | null) => resolve({ pid, code, signal }))
+      // One that was never born does not exit. Of one that lives its end is what counts.
+      worker.on('error', (err) => pid === undefined && resolve({ err }))
+    })
     alive.delete(worker)
     dealer.remove(worker)
     metrics.remove(measuring)
-    return { lasted: clock() - begun, fault, how: { pid: worker.process.pid, code, signal } }
+    return { lasted: clock() - begun, fault, how }
   }
 
   async function keep(onReady: () => void, onFirstFailure: (error: Error) => void): Promise<void> {
@@ -98,8 +115,11 @@ export async function startWorkers({ count, port, hosts, first, log, clock }: Wo
         onReady()
       })
       if (over.signal.aborted) return
-      if (!ready) return onFirstFailure(fault ?? new Error(`A worker ended while it started: ${JSON.stringify(how)}.`))
-      log.error({ ...how, ...(fault && { err: fault }) }, 'a worker has ended, another takes its place')
+      if (!ready) return onFirstFailure(fault ?? new Error(`A worker did not start: ${inspect(how)}.`))
+      log.error(
+        { ...how, ...(fault && { err: fault }) },
+        'a worker has ended, or could not start; another takes its place',
+      )
       if (lasted > SETTLED) retry = FIRST_RETRY
       await sleep(retry, undefined, { signal: over.signal }).catch(() => undefined)
       retry = Math.min(retry * 2, LAST_RETRY)
