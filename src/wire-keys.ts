@@ -4,7 +4,7 @@ import type { Audit } from './audit/entry.ts'
 import { type Config, makeSecret, readSecrets } from './config.ts'
 import type { Live } from './db/live.ts'
 import type { Db, UnitOfWork } from './db/unit-of-work.ts'
-import { CLOCK_TOLERANCE, ID_TOKEN_ALGORITHM, LIFETIMES } from './provider/parts.ts'
+import { ID_TOKEN_ALGORITHM, LIFETIMES } from './provider/parts.ts'
 import type { Resource } from './resources/resource.ts'
 import { followRing } from './secrets/follow-ring.ts'
 import { createKeyRing, type KeyRing } from './secrets/key-ring.ts'
@@ -16,7 +16,7 @@ import { createKeyRotation } from './signing-keys/rotate.ts'
 import { createSigningKeyStore, type SigningKeyStore } from './signing-keys/store.ts'
 import { deriveKeyTimes, type KeyTimes } from './signing-keys/times.ts'
 import { KEY_AGES } from './verifier/remote-key-set.ts'
-import { LONGEST_ACCESS_TOKEN_SECONDS } from './vocabulary/access-token.ts'
+import { CLOCK_TOLERANCE, LONGEST_ACCESS_TOKEN_SECONDS } from './vocabulary/access-token.ts'
 
 /** When signing keys take their steps. An experiment hands in others. */
 export const KEY_TIMES = deriveKeyTimes({

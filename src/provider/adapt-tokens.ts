@@ -2,10 +2,11 @@
 import Provider, { type Adapter, type AdapterPayload, errors } from 'oidc-provider'
 import { grantId, grantKey } from '../sessions/grants.ts'
 import type { AccessToken } from '../tokens/access-tokens.ts'
+import { CLOCK_TOLERANCE } from '../vocabulary/access-token.ts'
 import { actorAtHand, paramsAtHand, routeAtHand } from './at-hand.ts'
 import { factsOf } from './client-metadata.ts'
 import { familyAtHand } from './family-at-hand.ts'
-import { CLOCK_TOLERANCE, LIFETIMES, type ProviderParts } from './parts.ts'
+import { LIFETIMES, type ProviderParts } from './parts.ts'
 import { after, given, type Payload, without } from './payload.ts'
 
 /** @returns the adapters of these models */

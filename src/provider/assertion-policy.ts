@@ -1,8 +1,9 @@
 // What a client's signed assertion must keep to beyond its signature, which the engine has verified by then (RFC 7523 section 3).
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { errors, type KoaContextWithOIDC } from 'oidc-provider'
+import { CLOCK_TOLERANCE } from '../vocabulary/access-token.ts'
 import { factsOf } from './client-metadata.ts'
-import { CLOCK_TOLERANCE, type ProviderParts } from './parts.ts'
+import type { ProviderParts } from './parts.ts'
 
 /** How far ahead an assertion may end, in seconds: so long its `jti` must be remembered. */
 export const LONGEST_AHEAD = 5 * 60

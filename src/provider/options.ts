@@ -3,6 +3,7 @@ import { decodeJwt } from 'jose'
 import type { Configuration, JWKS, KoaContextWithOIDC } from 'oidc-provider'
 import { errors, interactionPolicy } from 'oidc-provider'
 import { AUTH_METHODS, isConfidential } from '../clients/client.ts'
+import { CLOCK_TOLERANCE } from '../vocabulary/access-token.ts'
 import { createFindAccount } from './account.ts'
 import { createAdapterFactory } from './adapter.ts'
 import { createAssertionPolicy } from './assertion-policy.ts'
@@ -11,7 +12,7 @@ import { createLoadGrant } from './grant.ts'
 import { introspectionPolicy } from './introspection-policy.ts'
 import { createTokenClaims } from './jwt-claims.ts'
 import { renderError, showSignedOut, showSignOut } from './pages.ts'
-import { CLOCK_TOLERANCE, ID_TOKEN_ALGORITHM, LIFETIMES, type ProviderParts } from './parts.ts'
+import { ID_TOKEN_ALGORITHM, LIFETIMES, type ProviderParts } from './parts.ts'
 import {
   createRotateRefreshToken,
   expiresWithSession,

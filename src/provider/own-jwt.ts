@@ -6,7 +6,7 @@ import { createAccessTokenVerifier } from '../verifier/access-token.ts'
 import { createKeySet } from '../verifier/key-set.ts'
 import type { AccessTokenClaims } from '../vocabulary/access-token.ts'
 import { createEngineTime } from './engine-time.ts'
-import { CLOCK_TOLERANCE, type ProviderParts } from './parts.ts'
+import type { ProviderParts } from './parts.ts'
 
 /**
  * `gid` and `fid` are the handles of grant and refresh family; `epoch` is that of a client which got the token for itself.
@@ -37,7 +37,6 @@ export function createOwnJwts(parts: ProviderParts): OwnJwts {
     keys: createKeySet({ keys: parts.signingKeys.map((key) => key.publicJwk) }),
     // What we sign carries the time of this machine's clock, like what others show us.
     now: () => new Date(),
-    clockTolerance: CLOCK_TOLERANCE,
   })
   return {
     async verify(token) {

@@ -80,8 +80,5 @@ export const LIFETIMES = {
   jwksCache: 300,
 } as const
 
-/** Seconds by which the clocks of clients, nodes and verifiers may differ. */
-export const CLOCK_TOLERANCE = 10
-
 /** What ID tokens are signed with. */
 export const ID_TOKEN_ALGORITHM = 'RS256'

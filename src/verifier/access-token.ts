@@ -3,6 +3,7 @@ import { errors, type JWTPayload, jwtVerify } from 'jose'
 import {
   ACCESS_TOKEN_TYPE,
   type AccessTokenClaims,
+  CLOCK_TOLERANCE,
   MAX_TOKEN_LENGTH,
   readAccessTokenClaims,
 } from '../vocabulary/access-token.ts'
@@ -18,8 +19,6 @@ export interface VerifierSettings {
   /** default RS256 and ES256; asymmetric ones only */
   readonly algorithms?: readonly string[]
   readonly now: () => Date
-  /** seconds by which clocks may differ; default 5 */
-  readonly clockTolerance?: number
   /** seconds since `iat` after which a token is refused whatever its `exp` says; default one day */
   readonly maxAge?: number
 }
@@ -38,7 +37,7 @@ const ASYMMETRIC = /^(?:RS|PS|ES)(?:256|384|512)$|^EdDSA$|^Ed25519$/
  * @throws TypeError without issuer, audience (null counts), keys, or with a symmetric algorithm
  */
 export function createAccessTokenVerifier(settings: VerifierSettings): (token: string) => Promise<VerifiedToken> {
-  const { issuer, audience, keys, now, clockTolerance = 5, maxAge = 86_400 } = settings
+  const { issuer, audience, keys, now, maxAge = 86_400 } = settings
   const algorithms = [...(settings.algorithms ?? ['RS256', 'ES256'])]
   if (!issuer) throw new TypeError('A verifier needs an issuer')
   if (audience === undefined || audience?.length === 0) throw new TypeError('A verifier needs an audience')
@@ -52,7 +51,7 @@ export function createAccessTokenVerifier(settings: VerifierSettings): (token: s
     algorithms,
     typ: ACCESS_TOKEN_TYPE,
     requiredClaims: ['aud', 'exp'],
-    clockTolerance,
+    clockTolerance: CLOCK_TOLERANCE,
     maxTokenAge: maxAge,
   }
 

@@ -10,6 +10,9 @@ export const MAX_TOKEN_LENGTH = 8192
 /** No access token lives longer than this, in seconds; an ending older than this has nothing left to end. */
 export const LONGEST_ACCESS_TOKEN_SECONDS = 24 * 60 * 60
 
+/** Seconds by which the clocks of clients, nodes and verifiers may differ. */
+export const CLOCK_TOLERANCE = 10
+
 const MAX_NAME_LENGTH = 512
 const MAX_SCOPE_LENGTH = 4096
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be in a name

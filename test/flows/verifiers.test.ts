@@ -156,6 +156,15 @@ describe('forged', () => {
     await expectVerdict(await forge({ claims, token: body.access_token }), false)
   })
 
+  it('S-073 clocks may differ by 8 s, not by 61 s, before introspection, userinfo and authorizer alike', async () => {
+    const { body } = await obtainTokens(server, { id: 'shop', secret: cast.shop }, { scope: 'openid orders:read' })
+    const claims = JSON.parse(Buffer.from(parts(body.access_token)[1], 'base64url').toString())
+    await expectVerdict(await signed({ ...claims, iat: now() + 8 }), true)
+    await expectVerdict(await signed({ ...claims, nbf: now() + 8 }), true)
+    await expectVerdict(await signed({ ...claims, iat: now() + 61 }), false)
+    await expectVerdict(await signed({ ...claims, nbf: now() + 61 }), false)
+  })
+
   it('wrong audience: refused by the authorizer, and by introspection to whoever does not serve it', async () => {
     const token = await machineToken('rsa-service', rsaSecret)
     expect(await authorizerSays(token)).toBe('Unauthorized')
