@@ -1,20 +1,23 @@
 // The database goes away and comes back: the server stays, says so, and goes on.
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type FaultProxy, startFaultProxy } from '../helpers/fault-proxy.ts'
 import { basic, obtainTokens } from '../helpers/flow.ts'
 import { type ServerProcess, send, startProcess } from '../helpers/process.ts'
 import { addCast, freePort, startTestServer, TEST_SECRET, type TestServer, THINGS } from '../helpers/server.ts'
-import { until } from '../helpers/until.ts'
+import { type Stalls, watchStalls } from '../helpers/stalls.ts'
+import { until, untilBlocked } from '../helpers/until.ts'
 
 let home: TestServer
 let cast: Awaited<ReturnType<typeof addCast>>
 let way: FaultProxy
 let running: ServerProcess
 let host: string
+let stalls: Stalls
 
 beforeAll(async () => {
   home = await startTestServer()
   cast = await addCast(home)
+  // Else the server publishes keys while it is asked, and the next commit is not the one that a test means.
+  await home.rooms.signingKeys.rotation.step()
   way = await startFaultProxy(home.database.connection)
   const port = await freePort()
   host = `localhost:${port}`
@@ -24,8 +27,10 @@ beforeAll(async () => {
     GATEHOUSE_SECRET: TEST_SECRET,
     LOG_LEVEL: 'error',
   })
+  stalls = watchStalls(running.port)
 })
 afterAll(async () => {
+  await stalls?.stop()
   await running?.stop()
   await way?.close()
   await home?.stop()
@@ -34,10 +39,15 @@ afterAll(async () => {
 /** milliseconds within which somebody who asks must get an answer, whatever the database does */
 const ANSWER = 2000
 
+/** @returns milliseconds, without those in which the machine let nobody go on */
+const took = (since: number) => {
+  const now = performance.now()
+  return now - since - stalls.between(since, now)
+}
 const post = async (path: string, form: Record<string, string>, client = basic('shop', cast.shop)) => {
   const begun = performance.now()
   const answer = await send(running.port, path, { form, headers: { ...client, host } })
-  return { ...answer, ms: performance.now() - begun }
+  return { ...answer, ms: took(begun) }
 }
 const token = () => post('/token', { grant_type: 'client_credentials', resource: THINGS })
 const active = async (token: unknown) =>
@@ -84,11 +94,11 @@ it('R-28 a black hole: answers within two seconds, red within five, keys and met
   // More than there are connections: some wait for an answer, the others for a connection.
   expectRefused(await Promise.all(Array.from({ length: 40 }, token)))
   expect((await get('/readyz')).status).toBe(503)
-  expect(performance.now() - begun).toBeLessThan(5000)
+  expect(took(begun)).toBeLessThan(5000)
   const inMemory = performance.now()
   for (const path of ['/healthz', '/jwks', '/.well-known/openid-configuration'])
     expect((await get(path)).status).toBe(200)
-  expect(performance.now() - inMemory).toBeLessThan(1500)
+  expect(took(inMemory)).toBeLessThan(1500)
   expectRefused([await token()])
   await way.resume()
   expect((await token()).status).toBe(200)
@@ -127,7 +137,7 @@ it('R-29 who needs a row that is locked gets a 503; the others do not notice', a
     post('/token', { grant_type: 'refresh_token', refresh_token: body.refresh_token, client_id: 'spa' }, {} as never)
   try {
     const waiting = [refresh(), refresh(), refresh()]
-    await sleep(100)
+    await untilBlocked(home.database.pool(), 1)
     const others = await Promise.all([token(), token(), token()])
     expect(others.map(({ status }) => status)).toEqual([200, 200, 200])
     expect(Math.max(...others.map(({ ms }) => ms))).toBeLessThan(1000)
