@@ -2,17 +2,16 @@
 // file and one test run.
 import { decodeJwt } from 'jose'
 import type Provider from 'oidc-provider'
-import { errors } from 'oidc-provider'
 // @ts-expect-error the typings leave out the library's insides
 import LRU from 'oidc-provider/lib/helpers/lru.js'
 // @ts-expect-error as above
 import internals from 'oidc-provider/lib/helpers/weak_cache.js'
-import { MOST_FIELDS } from '../http/well-formed.ts'
 import { grantId, mintGrantId } from '../sessions/grants.ts'
 import { mintOpaque } from '../tokens/access-tokens.ts'
 import { LONGEST_AHEAD } from './assertion-policy.ts'
 import { factsOf } from './client-metadata.ts'
 import { jktOf, type OwnJwts } from './own-jwt.ts'
+import { checkParameters } from './parameter-limits.ts'
 import type { ProviderParts } from './parts.ts'
 
 // The library's classes are typed without the members that we replace.
@@ -215,23 +214,7 @@ function pinUrls(provider: Provider): void {
     (provider as unknown as { urlFor(name: string, options?: object): string }).urlFor(name, options)
 }
 
-/** Longest value of a request parameter, in characters; what is not named gets the last. */
-const PARAMETER_LIMITS: Record<string, number> = {
-  client_id: 256,
-  login_hint: 320,
-  claims: 8192,
-  id_token_hint: 8192,
-  client_assertion: 8192,
-  token: 16_384,
-}
-const OTHER_LIMIT = 2048
-/** Most values of a parameter that may be repeated (`resource`): each costs a look-up. */
-const MOST_VALUES = 20
-
-/**
- * One long scope or state must not cost work (CVE-2026-4634), nor one that no database keeps: parameters are measured as soon
- * as they are read.
- */
+/** Parameters are measured as soon as they are read. */
 function limitParameters(provider: Provider): void {
   const kept = new WeakMap<object, Record<string, unknown>>()
   Object.defineProperty(loose(provider.OIDCContext as never).prototype, 'params', {
@@ -240,24 +223,10 @@ function limitParameters(provider: Provider): void {
       return kept.get(this)
     },
     set(this: { body?: object }, params: Record<string, unknown>) {
-      // Also what nobody reads: the library's parser stops at a thousand, and takes what it has.
-      if (Object.values(this.body ?? {}).flat().length > MOST_FIELDS) throw refused('the form has too many fields')
-      for (const [name, value] of Object.entries(params)) {
-        const texts = [value].flat().filter((one) => typeof one === 'string')
-        const longest = PARAMETER_LIMITS[name] ?? OTHER_LIMIT
-        if (texts.some((text) => text.length > longest)) throw refused(`${name} is too long`)
-        if (texts.length > MOST_VALUES) throw refused(`${name} is given too often`)
-        if (texts.some((text) => text.includes('\0'))) throw refused(`${name} has a character that is not allowed`)
-      }
+      checkParameters(params, this.body)
       kept.set(this, params)
     },
   })
-}
-
-function refused(why: string): Error {
-  const error = new errors.InvalidRequest(why)
-  // An answer by redirect would carry the value on.
-  return Object.assign(error, { allow_redirect: false })
 }
 
 /** A token for an API that was asked for together with `openid` keeps the latter, so that userinfo can answer it. */
