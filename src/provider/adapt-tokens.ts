@@ -67,8 +67,9 @@ function refreshTokens({ tokens: { families, revoke }, audit, now }: ProviderPar
         // Of many who present the same token at once, only the one that rotated writes: the others would queue for the row.
         return rotatedHere.has(Provider.ctx) ? families.describe(id, stored, expiresAt) : undefined
       }
-      const absolute = new Date(((payload.iiat as number) + LIFETIMES.refreshAbsolute) * 1000)
-      await families.start(id, grantKey(payload.grantId as string), stored, expiresAt, absolute)
+      const absoluteExpiresAt = new Date(((payload.iiat as number) + LIFETIMES.refreshAbsolute) * 1000)
+      const grant = grantKey(payload.grantId as string)
+      await families.start(id, { grant, payload: stored, expiresAt, absoluteExpiresAt })
       await audit({ kind: 'family.started', actor: actorAtHand(), subject: payload.accountId })
     },
     async find(id) {

@@ -17,10 +17,20 @@ export interface FamilyRecord {
   readonly expiresAt: Date
 }
 
+export interface NewFamily {
+  /** row key of the grant that the family hangs on */
+  readonly grant: Buffer
+  readonly payload: object
+  /** when it ends if nobody uses it */
+  readonly expiresAt: Date
+  /** when it ends in any case */
+  readonly absoluteExpiresAt: Date
+}
+
 export interface Families {
   readonly names: FamilyNames
-  /** @param grant row key of the grant that the family hangs on */
-  start(token: string, grant: Buffer, payload: object, expiresAt: Date, absoluteExpiresAt: Date): Promise<void>
+  /** @param token the first of the family */
+  start(token: string, family: NewFamily): Promise<void>
   /** @returns what is known of a refresh token, while its grant, account and client stand */
   find(token: string): Promise<FamilyRecord | undefined>
   /**
@@ -70,7 +80,7 @@ export function createFamilies({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
   return {
     names,
 
-    async start(token, grant, payload, expiresAt, absoluteExpiresAt) {
+    async start(token, { grant, payload, expiresAt, absoluteExpiresAt }) {
       const family = names.ofToken(token)
       if (!family) throw new Error('a family starts with a refresh token of ours')
       const db = await unit.write()
