@@ -4,7 +4,7 @@ import { COMMON_PHRASES, COMMON_WORDS, KEY_ROWS } from './common-passwords.ts'
 import { LONGEST_PASSWORD } from './password.ts'
 
 /** The shortest password, in characters, where it is the only factor. */
-export const SHORTEST_PASSWORD = 15
+const SHORTEST_PASSWORD = 15
 
 /** Asks a list of breached passwords. */
 export type IsBreached = (password: string) => Promise<boolean>

@@ -9,6 +9,9 @@ const COST = { type: argon2.argon2id, memoryCost: 19 * 1024, timeCost: 2, parall
 /** Longest password, in UTF-16 units: far above what people use, and low enough that hashing it costs nothing extra. */
 export const LONGEST_PASSWORD = 1024
 
+/** Longest text of a form's password field: room for what is too long, so that its owner hears why it is refused. */
+export const LONGEST_TYPED = 4 * LONGEST_PASSWORD
+
 export interface Passwords {
   /**
    * @returns the encoded hash (PHC string format)

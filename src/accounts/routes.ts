@@ -11,7 +11,7 @@ import type { KnownDevices } from '../throttle/known-device.ts'
 import { refuseTry } from '../throttle/refuse.ts'
 import type { Accounts } from './create.ts'
 import { emailKey } from './email.ts'
-import { LONGEST_PASSWORD } from './password.ts'
+import { LONGEST_TYPED } from './password.ts'
 
 const SETUP = '/admin/setup'
 const SET_PASSWORD = '/set-password'
@@ -43,8 +43,7 @@ export function accountRoutes({
     csrf.check(ctx, token, field(ctx, 'csrf'))
     return token
   }
-  // Room for what is too long, so that its owner hears why it is refused.
-  const readPassword = (ctx: Koa.Context) => field(ctx, 'password', LONGEST_PASSWORD * 2)
+  const readPassword = (ctx: Koa.Context) => field(ctx, 'password', LONGEST_TYPED)
 
   router.get(SETUP, async (ctx) => {
     const token = tokenOf(ctx.query.token)

@@ -6,7 +6,7 @@ import { showPage } from '../http/show-page.ts'
 import type { PermissionGroup } from '../http/views.ts'
 import { allowedScopes } from '../resources/scope-policy.ts'
 import type { AllowedScopes } from '../sessions/consents.ts'
-import { type InteractionDetails, redirectTarget } from './details.ts'
+import { type InteractionDetails, redirectTarget, seeOther } from './details.ts'
 import type { InteractionParts } from './parts.ts'
 
 // The server's own scopes in words.
@@ -39,7 +39,7 @@ export async function consentPage(
       switchAction: action,
       groups,
       staysConnected,
-      lasts: lifetimeWords(client.refresh, staysConnected),
+      lasts: lifetimeWords(parts.lifetimes, client.refresh, staysConnected),
       returnsTo: redirect.origin === 'null' ? redirect.protocol : redirect.origin,
       csrf: parts.csrf.issue(ctx, details.uid),
       action,
@@ -56,9 +56,7 @@ export async function allowAccess(
 ): Promise<void> {
   const { session, client } = details
   if (!session?.accountId || details.prompt.name !== 'consent') {
-    ctx.redirect(`/interaction/${details.uid}`)
-    ctx.status = 303
-    return
+    return seeOther(ctx, `/interaction/${details.uid}`)
   }
   const { asked } = await describeRequest(parts, details)
   if (!(await details.claim(({ consent }) => consent?.grantId !== undefined))) return details.goOn()
@@ -121,8 +119,13 @@ async function describeRequest(
   return { asked: { openid, resources }, groups }
 }
 
-function lifetimeWords(refresh: string, staysConnected: boolean): string {
-  if (staysConnected) return 'Access lasts until you remove it, and for at most 90 days without a new sign-in.'
-  if (refresh === 'session') return 'Access ends when you sign out, and after 7 days at the latest.'
+function lifetimeWords(
+  { refresh, session }: InteractionParts['lifetimes'],
+  kind: string,
+  staysConnected: boolean,
+): string {
+  const days = (seconds: number) => `${seconds / 86_400} days`
+  if (staysConnected) return `Access lasts until it is removed, and for at most ${days(refresh)} without a new sign-in.`
+  if (kind === 'session') return `Access ends when you sign out, and after ${days(session)} at the latest.`
   return 'Access ends after a few minutes; the app then asks again.'
 }

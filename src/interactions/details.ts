@@ -59,15 +59,15 @@ export async function readInteraction(
       if (!held) throw new errors.SessionNotFound('interaction is over')
       return !isAnswered(held)
     },
-    goOn: () => redirect(ctx, found.returnTo),
+    goOn: () => seeOther(ctx, found.returnTo),
     async finish(result, options = { mergeWithLastSubmission: false }) {
-      redirect(ctx, await engine.interactionResult(ctx.req, ctx.res, result, options))
+      seeOther(ctx, await engine.interactionResult(ctx.req, ctx.res, result, options))
     },
   }
 }
 
 /** 303, so that the browser does not post the password on (RFC 9700 section 4.12). */
-function redirect(ctx: Koa.Context, to: string): void {
+export function seeOther(ctx: Koa.Context, to: string): void {
   ctx.redirect(to)
   ctx.status = 303
 }

@@ -1,6 +1,7 @@
 // Signing in with email and password.
 import type Koa from 'koa'
 import { emailKey } from '../accounts/email.ts'
+import { LONGEST_TYPED } from '../accounts/password.ts'
 import type { Caller } from '../http/client-ip.ts'
 import { field } from '../http/form.ts'
 import { showPage } from '../http/show-page.ts'
@@ -39,7 +40,7 @@ export function showSignIn(
  */
 export async function signIn(parts: InteractionParts, ctx: Koa.Context, details: InteractionDetails): Promise<void> {
   const email = field(ctx, 'email')
-  const password = field(ctx, 'password', 4096)
+  const password = field(ctx, 'password', LONGEST_TYPED)
   const account = emailKey(email)
   const { address } = ctx.state.caller as Caller
   const device = await parts.devices.recognise(ctx, account)

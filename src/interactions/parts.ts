@@ -16,6 +16,8 @@ export interface InteractionParts {
   readonly provider: () => Provider
   readonly csrf: Csrf
   readonly throttle: Throttle
+  /** whole days, in seconds: how long a login session lasts at most, and what an app gets that stays connected */
+  readonly lifetimes: { readonly session: number; readonly refresh: number }
   readonly devices: KnownDevices
   readonly audit: Audit
   /** Rolls back what the request at hand has written, whatever its answer. */

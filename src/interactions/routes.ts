@@ -7,7 +7,7 @@ import { field, readForm } from '../http/form.ts'
 import { Problem } from '../http/problem.ts'
 import { showPage } from '../http/show-page.ts'
 import { allowAccess, consentPage } from './consent.ts'
-import { readInteraction } from './details.ts'
+import { readInteraction, seeOther } from './details.ts'
 import { showSignIn, signIn } from './login.ts'
 import type { InteractionParts } from './parts.ts'
 
@@ -34,9 +34,7 @@ export function interactionRoutes(parts: InteractionParts): Koa.Middleware {
       case 'allow':
         return allowAccess(parts, ctx, details)
       case 'switch':
-        ctx.redirect(`/interaction/${details.uid}/switch`)
-        ctx.status = 303
-        return
+        return seeOther(ctx, `/interaction/${details.uid}/switch`)
       case 'cancel':
       case 'deny':
         if (!(await details.claim(({ error }) => error !== undefined))) return details.goOn()

@@ -5,7 +5,7 @@ import { accountRoutes } from '../accounts/routes.ts'
 import { createCsrf } from '../http/csrf.ts'
 import { interactionRoutes } from '../interactions/routes.ts'
 import { createEngine, type Engine } from '../provider/create.ts'
-import type { ProviderParts } from '../provider/parts.ts'
+import { LIFETIMES, type ProviderParts } from '../provider/parts.ts'
 import { createKnownDevices } from '../throttle/known-device.ts'
 import type { Rooms } from '../wire.ts'
 import { createApp } from './app.ts'
@@ -66,6 +66,7 @@ export function buildServer({
       csrf,
       throttle,
       devices,
+      lifetimes: { session: LIFETIMES.sessionAbsolute, refresh: LIFETIMES.refreshAbsolute },
       audit,
       abandon: unit.abandon,
       sessions: rooms.sessions.sessions,

@@ -138,7 +138,7 @@ it('S-189 the page says who asks, for whom, for what, how long, and where it lea
     'See your email address',
     'Know that it is you',
     'Stay connected',
-    'until you remove it',
+    'until it is removed',
     'at most 90 days',
     'Then you return to https://shop.example.com',
   ])
