@@ -155,7 +155,7 @@ export async function startEmbedded(bench: Bench, { whole = false } = {}): Promi
 }
 
 /** @returns where the database of a data folder lies: beside it, or, for root, in a folder that PostgreSQL's user can enter */
-export async function placeOf(dataDir: string): Promise<string> {
+async function placeOf(dataDir: string): Promise<string> {
   const { place } = JSON.parse(await readFile(join(dataDir, 'database.json'), 'utf8'))
   return join(dataDir, place).replace(/^.*(?=\/var\/lib\/gatehouse\/)/, '')
 }

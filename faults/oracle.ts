@@ -53,7 +53,7 @@ export async function consultEmbedded({ canaries }: Bench, embedded: Embedded, l
 }
 
 /** Oracle e. */
-export function findSecrets(canaries: Canaries, logs: readonly string[]): string[] {
+function findSecrets(canaries: Canaries, logs: readonly string[]): string[] {
   const found = new Set(logs.flatMap((log) => canaries.findIn(log)))
   return found.size === 0 ? [] : [`(e) ${found.size} secrets are in the logs: ${[...found].slice(0, 5).join(', ')}`]
 }

@@ -8,13 +8,13 @@ import type { Live, Topic } from './db/live.ts'
 import type { UnitOfWork } from './db/unit-of-work.ts'
 import type { ResourceStore } from './resources/store.ts'
 
-export interface LiveParts {
+interface CacheSource {
   readonly unit: UnitOfWork
   /** a server's; a command keeps nothing in memory */
   readonly live?: Live
 }
 
-export interface AtHandParts extends LiveParts {
+export interface AtHandParts extends CacheSource {
   readonly now: () => Date
   readonly secrets: SecretParts
   readonly secretUse: SecretUse
@@ -41,12 +41,12 @@ export function buildAtHand({ unit, live, now, secrets, secretUse, findClient, f
   }
 }
 
-function cachedFor<Value>({ unit, live }: LiveParts, topic: Topic, load: (key: string) => Promise<Value>) {
+function cachedFor<Value>({ unit, live }: CacheSource, topic: Topic, load: (key: string) => Promise<Value>) {
   return cached({ version: () => live?.version(topic), writing: unit.writing }, load)
 }
 
 /** @returns the acts of a register; after the commit of each, what this process keeps of the topic is old */
-export function telling<Acts extends object>({ unit, live }: LiveParts, topic: Topic, acts: Acts): Acts {
+export function telling<Acts extends object>({ unit, live }: CacheSource, topic: Topic, acts: Acts): Acts {
   if (!live) return acts
   const tell =
     (act: (...given: unknown[]) => Promise<unknown>) =>

@@ -2,7 +2,7 @@
 import type { ClientFields } from '../clients/client.ts'
 import type { DocumentFault } from '../vocabulary/document.ts'
 import { didYouMean } from '../vocabulary/nearest.ts'
-import { OIDC_SCOPES } from '../vocabulary/oidc-scopes.ts'
+import { RESERVED_SCOPES } from '../vocabulary/oidc-scopes.ts'
 
 /** Resource ids, with the names of their scopes; undefined where those cannot be told. */
 export type KnownResources = ReadonlyMap<string, readonly string[] | undefined>
@@ -32,7 +32,7 @@ export function referenceFaults(
 }
 
 function scopeText(scope: string, id: string, names: readonly string[]): string {
-  if (OIDC_SCOPES.includes(scope))
+  if (RESERVED_SCOPES.includes(scope))
     return `${scope} needs no entry: every client through which people log in may ask for it`
   return `${JSON.stringify(scope)} is not a scope of ${id}${didYouMean(scope, names)}`
 }

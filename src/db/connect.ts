@@ -13,7 +13,7 @@ import type { Db } from './unit-of-work.ts'
 import { within } from './within.ts'
 
 /** The oldest PostgreSQL major version we test against. */
-export const POSTGRES_FLOOR = 15
+const POSTGRES_FLOOR = 15
 
 /** A DATABASE_URL, or the socket of the embedded server. */
 export type Connection = string | { host: string; port: number; user: string; database: string }

@@ -3,7 +3,7 @@ import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider'
 import { grantKey } from '../sessions/grants.ts'
 import type { SessionPayload } from '../sessions/sessions.ts'
 import { nameOfPushed } from './adapt-pushed.ts'
-import { actorAtHand, cameTooLate, isOver, isSigningOut, routeAtHand } from './at-hand.ts'
+import { abandonAsOver, actorAtHand, cameTooLate, isSigningOut, routeAtHand } from './at-hand.ts'
 import type { GrantBegins } from './grant.ts'
 import { LIFETIMES, type ProviderParts } from './parts.ts'
 import { after, given, without } from './payload.ts'
@@ -33,7 +33,7 @@ function sessions(parts: ProviderParts): Partial<Adapter> {
       const expiresAt = new Date(Math.min(after(now, expiresIn).getTime(), end))
       const saved = await sessions.save(id, without(payload, 'jti') as SessionPayload, expiresAt)
       // Signed out while this request was on its way: what it made must not reach anybody.
-      if (!saved) throw isOver(parts, 'session was ended')
+      if (!saved) throw abandonAsOver(parts, 'session was ended')
     },
     find: async (id) => given(await sessions.find(id), { jti: id }),
     // Whoever looks a session up by its name gets to know it, but not the value that its cookie carries.
@@ -73,7 +73,7 @@ function interactions(parts: ProviderParts): Partial<Adapter> {
     find: async (id) => given(await interactions.find(id), { jti: id }),
     async destroy(id) {
       // Of two browsers tabs, or a double click, that come back from the same page, one goes on.
-      if (!(await interactions.destroy(id))) throw isOver(parts, 'interaction session not found')
+      if (!(await interactions.destroy(id))) throw abandonAsOver(parts, 'interaction session not found')
     },
   }
 }
@@ -91,7 +91,7 @@ function grants(parts: ProviderParts): Partial<Adapter> {
       const saved = begins
         ? await grants.make(id, { ...owner, ...begins }, payload, end)
         : await grants.change(id, owner, payload, end)
-      if (!saved) throw isOver(parts, 'the grant, its account or its client was ended')
+      if (!saved) throw abandonAsOver(parts, 'the grant, its account or its client was ended')
       const kind = begins ? 'grant.started' : 'grant.changed'
       await audit({ kind, actor: owner.accountId, subject: id, detail: { client: owner.clientId } })
     },

@@ -24,8 +24,8 @@ export function actorAtHand(): string {
 }
 
 /**
- * Requests that found used or over what they stood on: they have nothing to say about the session, and many at once would queue
- * for it, one after the other.
+ * Requests whose code, session or pushed request was used or ended before. They must not save the session: many at once would
+ * queue for its row.
  */
 const late = new WeakSet<object>()
 
@@ -34,8 +34,8 @@ export function noteTooLate(): void {
   if (routeAtHand() === 'authorization') late.add(Provider.ctx!)
 }
 
-/** What the request at hand stood on is over: what it has written must not stay. @returns what to throw */
-export function isOver({ abandon }: { readonly abandon: () => void }, what: string): Error {
+/** Rolls back what the request at hand has written, because what it stood on is over. @returns what to throw */
+export function abandonAsOver({ abandon }: { readonly abandon: () => void }, what: string): Error {
   abandon()
   if (Provider.ctx) late.add(Provider.ctx)
   return new errors.SessionNotFound(what)

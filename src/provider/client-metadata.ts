@@ -5,7 +5,7 @@ import type { SealedSecret } from '../clients/secrets.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
 
 /** The server's own scopes; every other scope belongs to a resource. */
-export const OPENID_SCOPES = ['openid', 'profile', 'email', 'offline_access'] as const
+export const SERVED_SCOPES = ['openid', 'profile', 'email', 'offline_access'] as const
 
 /** What the engine keeps for us on its client under the name `gatehouse`. */
 export type ClientFacts = Pick<
@@ -55,7 +55,7 @@ export function clientMetadata(
     post_logout_redirect_uris: [...client.postLogoutRedirectUris],
     response_modes: [...client.responseModes],
     application_type: isNativeApp(client) ? 'native' : 'web',
-    scope: OPENID_SCOPES.join(' '),
+    scope: SERVED_SCOPES.join(' '),
     require_pushed_authorization_requests: client.requirePar,
     dpop_bound_access_tokens: client.dpop !== 'optional',
     ...(client.jwks && { jwks: { keys: [...client.jwks.keys] } as ClientMetadata['jwks'] }),

@@ -20,7 +20,7 @@ export function formPostPage(issuer: string): Middleware {
 }
 
 /** @returns where the engine's form leads and what it carries */
-export function readEnginePage(html: string): { action: string; fields: Record<string, string> } {
+function readEnginePage(html: string): { action: string; fields: Record<string, string> } {
   const action = /<form method="post" action="([^"]*)">/.exec(html)?.[1]
   if (action === undefined) throw new Error('the engine has changed its form_post page')
   const inputs = html.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"\/>/g)

@@ -3,7 +3,7 @@
 import type { KoaContextWithOIDC } from 'oidc-provider'
 import { isConfidential } from '../clients/client.ts'
 import type { AllowedScopes, Consents } from '../sessions/consents.ts'
-import { isOver } from './at-hand.ts'
+import { abandonAsOver } from './at-hand.ts'
 import { factsOf } from './client-metadata.ts'
 import type { ProviderParts } from './parts.ts'
 
@@ -22,15 +22,15 @@ export function createLoadGrant(parts: Pick<ProviderParts, 'sessions' | 'abandon
     const { session, result } = ctx.oidc
     const clientId = ctx.oidc.client!.clientId
     const existing = await findOwn(ctx, result?.consent?.grantId ?? session!.grantIdFor(clientId))
-    if (!missingScopes(ctx, existing, await allowedWithoutAsking(ctx, consents.find))) return existing
+    if (!notYetGranted(ctx, existing, await allowedWithoutAsking(ctx, consents.find))) return existing
 
     // All that decides is read once more when nobody else can change it: another tab may have got a grant for the same app,
     // the session may have been ended, or the decision withdrawn.
     const held = await sessions.hold(session!.uid)
-    if (held === 'ended') throw isOver(parts, 'session was ended')
+    if (held === 'ended') throw abandonAsOver(parts, 'session was ended')
     const mine = held?.accountId === ctx.oidc.account!.accountId ? held : undefined
     const now = await findOwn(ctx, mine?.grants[clientId] ?? existing?.jti)
-    const missing = missingScopes(ctx, now, await allowedWithoutAsking(ctx, consents.hold))
+    const missing = notYetGranted(ctx, now, await allowedWithoutAsking(ctx, consents.hold))
     return missing ? extend(ctx, now, missing, mine?.epoch) : now
   }
 
@@ -80,7 +80,7 @@ function requestedScopes(oidc: KoaContextWithOIDC['oidc']): AllowedScopes {
 }
 
 /** What is asked and allowed, but not in the grant yet; undefined when nothing is. */
-function missingScopes(
+function notYetGranted(
   ctx: KoaContextWithOIDC,
   grant: EngineGrant | undefined,
   allowed: AllowedScopes | undefined,

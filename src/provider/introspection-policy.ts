@@ -19,8 +19,8 @@ export function mayIntrospect(caller: Caller, token: TokenOwners): boolean {
 }
 
 /**
- * The engine's `introspection.allowedPolicy`. That a token's owners stand is part of finding it; but of another client's token for
- * a person the engine reads the client next, and does not expect that it went meanwhile.
+ * The engine's `introspection.allowedPolicy`. A token is only found while its owners stand. Where it is another client's, and a
+ * person's, the engine then reads that client, and fails if it is gone meanwhile: so we look first.
  */
 export async function introspectionPolicy(
   ctx: KoaContextWithOIDC,

@@ -7,7 +7,7 @@ import { CLOCK_TOLERANCE } from '../vocabulary/access-token.ts'
 import { createFindAccount } from './account.ts'
 import { createAdapterFactory } from './adapter.ts'
 import { createAssertionPolicy } from './assertion-policy.ts'
-import { factsOf, OPENID_SCOPES } from './client-metadata.ts'
+import { factsOf, SERVED_SCOPES } from './client-metadata.ts'
 import { createLoadGrant } from './grant.ts'
 import { introspectionPolicy } from './introspection-policy.ts'
 import { createTokenClaims } from './jwt-claims.ts'
@@ -41,7 +41,7 @@ export function engineOptions(parts: ProviderParts): Configuration {
       end_session: '/logout',
     },
     responseTypes: ['code'],
-    scopes: [...OPENID_SCOPES],
+    scopes: [...SERVED_SCOPES],
     // Only logout over a back channel would need `sid`; the library promises it in the metadata unless told otherwise.
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], sid: false as never },
     subjectTypes: ['public'],

@@ -37,10 +37,13 @@ export interface ProviderParts {
   /** @returns whether the client is there, not disabled, and still in this epoch; read on each use */
   readonly clientStands: (id: string, epoch: string) => Promise<boolean>
   readonly verifySecret: (clientId: string, presented: string) => Promise<boolean>
-  /** of clients that sign with their secret: the live ones, newest first; a secret in clear; a note that one was used */
+  /** the secrets of clients that sign with theirs */
   readonly sealedSecrets: {
+    /** @returns the live ones, newest first */
     list(clientId: string): Promise<readonly SealedSecret[]>
+    /** @returns the secret in clear */
     open(clientId: string, sealed: Buffer): string
+    /** Notes that one was used now. @param id of the secret */
     noteUse(id: string): void
   }
   readonly findResource: (id: string) => Promise<Resource | undefined>

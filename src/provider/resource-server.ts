@@ -3,7 +3,7 @@ import type { KoaContextWithOIDC, ResourceServer } from 'oidc-provider'
 import { errors } from 'oidc-provider'
 import type { Resource } from '../resources/resource.ts'
 import { allowedScopes, defaultScopes } from '../resources/scope-policy.ts'
-import { OIDC_SCOPES } from '../vocabulary/oidc-scopes.ts'
+import { RESERVED_SCOPES } from '../vocabulary/oidc-scopes.ts'
 import { factsOf } from './client-metadata.ts'
 import type { ProviderParts } from './parts.ts'
 
@@ -13,7 +13,8 @@ type Deps = Pick<ProviderParts, 'findResource'>
  * The engine asks for the resource of a request that names none. An API scope names its resource if exactly one of the
  * client's resources has it; a client credentials request without scopes means the client's only resource.
  * @returns a resource id, or undefined when the token is for the server itself (userinfo)
- * @throws InvalidTarget when the scopes fit no resource, or more than one
+ * @throws InvalidScope when the scopes fit no resource of the client
+ * @throws InvalidTarget when they fit more than one, or none was asked for and there is not exactly one
  */
 export function createDefaultResource(deps: Deps) {
   return async function defaultResource(
@@ -88,7 +89,7 @@ function applyScopeDefaults(
 }
 
 function apiScopes(scope: string | undefined): string[] {
-  return (scope?.split(' ') ?? []).filter((name) => name !== '' && !OIDC_SCOPES.includes(name))
+  return (scope?.split(' ') ?? []).filter((name) => name !== '' && !RESERVED_SCOPES.includes(name))
 }
 
 function one(ids: readonly string[], otherwise: string): string {

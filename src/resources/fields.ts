@@ -4,7 +4,7 @@ import { plainTextFault } from '../http/plain-text-fault.ts'
 import { below, type DocumentFault, isPlainObject, type Reading, readFields } from '../vocabulary/document.ts'
 import { formatDuration, parseDuration } from '../vocabulary/duration.ts'
 import { isLoopback } from '../vocabulary/issuer.ts'
-import { OIDC_SCOPES } from '../vocabulary/oidc-scopes.ts'
+import { RESERVED_SCOPES } from '../vocabulary/oidc-scopes.ts'
 import { isScope } from '../vocabulary/scopes.ts'
 import {
   type Resource,
@@ -150,7 +150,7 @@ function resourceIdFault(id: string): string | undefined {
 }
 
 function scopeNameFault(name: string): string | undefined {
-  if (OIDC_SCOPES.includes(name)) return 'is a scope of OpenID Connect, which a resource cannot define'
+  if (RESERVED_SCOPES.includes(name)) return 'is a scope of OpenID Connect, which a resource cannot define'
   if (!isScope(name)) return 'is not a scope: printable ASCII without spaces, quotes and backslashes (RFC 6749)'
   return name.length > LONGEST_SCOPE ? `is longer than ${LONGEST_SCOPE} characters` : undefined
 }

@@ -55,7 +55,7 @@ function shapeOf(path: string): string {
     .slice(0, 200)
 }
 
-/** A driver's error may quote values of the statement that failed; only its class, code and message are kept. */
+/** A driver's error has fields that quote values of the statement that failed: only what is named here is kept. */
 function describeError(error: unknown): object | undefined {
   if (!(error instanceof Error)) return error === undefined ? undefined : { message: String(error) }
   const { code } = error as { code?: unknown }

@@ -7,7 +7,7 @@ import { networkOf } from './network.ts'
 /** A test run signs in as the same few people all day. */
 const TEST_FACTOR = 1000
 
-export interface Refusal {
+export interface ThrottledTry {
   readonly ok: false
   readonly reason: 'throttled'
   /** whole seconds until the next try, at least 1 */
@@ -17,7 +17,7 @@ export interface Refusal {
 }
 
 /** A try that may be made. It is spent already; `giveBack` is for one that was right, or was not made after all. */
-export type Try = { readonly ok: true; giveBack(): Promise<void> } | Refusal
+export type Try = { readonly ok: true; giveBack(): Promise<void> } | ThrottledTry
 
 export interface Throttle {
   /**
@@ -43,7 +43,7 @@ export interface RefusedTry {
 
 /**
  * @param parts `db`: the pool itself; `hashes` makes row keys (16 bytes each) under every key of the server: a try is taken under
- *   each, so that a change of the keys makes no bucket full, nor one of its own for each node; `raised`: for test runs;
+ *   each, so that changing the keys neither refills a bucket nor gives each node its own; `raised`: for test runs;
  *   `ipv6Prefix`: bits of a network; `refused` hears of each try that was refused. A refusal changes nothing, so it is no audit
  *   entry: whoever hammers at a form would fill the audit.
  * @returns the guard; it throws where the database does not answer, and then no password is compared (fail closed)

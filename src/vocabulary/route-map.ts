@@ -1,4 +1,4 @@
-// The route map: which scopes a call needs, by method and path template. Read once, shared by authorizer, gateway and explain.
+// The route map: which scopes a call needs, by method and path template. Read once, shared by authorizer and gateway.
 import { isScope } from './scopes.ts'
 
 /** The methods that API Gateway can route. */

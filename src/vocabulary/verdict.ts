@@ -1,4 +1,4 @@
-// Why a call was refused: the closed list that server, authorizer, gateway log and `explain` share.
+// Why a call was refused: the closed list that server, authorizer and gateway log share.
 
 /** Every reason a credential can be refused for. */
 export const REASONS = [

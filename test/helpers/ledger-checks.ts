@@ -81,7 +81,7 @@ export async function checkCodes(asked: Asked, { chains, unanswered }: Ledger): 
 }
 
 /** Clients are there with their newest secrets. */
-export async function checkClients(asked: Asked, { clients }: Ledger): Promise<Misses> {
+async function checkClients(asked: Asked, { clients }: Ledger): Promise<Misses> {
   const misses: Misses = []
   for (const [id, secret] of new Map(clients.map(({ id, secret }) => [id, secret]))) {
     const { active } = await introspect(asked, { id, secret }, 'x')
@@ -91,7 +91,7 @@ export async function checkClients(asked: Asked, { clients }: Ledger): Promise<M
 }
 
 /** Whom the person has allowed is not asked about again. */
-export async function checkConsents(asked: Asked, { consents }: Ledger): Promise<Misses> {
+async function checkConsents(asked: Asked, { consents }: Ledger): Promise<Misses> {
   if (consents.length === 0) return []
   const browser = createBrowser(asked.issuer)
   const email = asked.email ?? 'ada@example.com'
@@ -108,7 +108,7 @@ export async function checkConsents(asked: Asked, { consents }: Ledger): Promise
 }
 
 /** ID tokens verify against the keys of this moment. */
-export async function checkIdTokens(asked: Asked, { idTokens }: Ledger): Promise<Misses> {
+async function checkIdTokens(asked: Asked, { idTokens }: Ledger): Promise<Misses> {
   const misses: Misses = []
   const keys = await currentKeys(asked)
   for (const token of idTokens) {

@@ -7,7 +7,7 @@ export interface Signer {
   readonly jwks: { readonly keys: readonly object[] }
   /**
    * @param changed claims that differ from a good assertion's; undefined leaves one out
-   * @param options `issuedAt` in seconds since 1970, `header` adds to the header, `key` signs in the place of the right one
+   * @param options `header` adds to the header, `key` signs in the place of the right one
    * @returns the two parameters of the token request
    */
   assert(
