@@ -48,7 +48,7 @@ async function createTemplate(connection) {
 async function removeDeadRuns(launchPostgres) {
   for (const name of await readdir(tmpdir())) {
     const dataDir = join(tmpdir(), name)
-    const { mtimeMs, uid } = name.startsWith(PREFIX) ? await stat(dataDir) : {}
+    const { mtimeMs, uid } = name.startsWith(PREFIX) ? await stat(dataDir).catch(() => ({})) : {} // or it has just ended
     if (mtimeMs === undefined || uid !== process.getuid() || Date.now() - mtimeMs < HOUR) continue
     const found = await launchPostgres({ dataDir, role: 'command', noSync: true }).catch(() => undefined)
     await found?.stop()
