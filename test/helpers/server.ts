@@ -43,15 +43,26 @@ export interface TestServer {
   stop(): Promise<void>
 }
 
-/** @returns a port that was free a moment ago */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+// Below the ports that a kernel gives to whoever connects (32768 and above), and others for each worker of Jest. From anywhere
+// in them: this module is loaded anew for each test file, and another run may be under way.
+const PORTS = 2000
+const FIRST_PORT = 20_000 + PORTS * (Number(process.env.JEST_WORKER_ID ?? 0) % 6)
+let next = Math.floor(Math.random() * PORTS)
+
+/** @returns a port that was free a moment ago, that nobody is given by chance, and that this process was not given before */
+export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < PORTS; tries++) {
+    const port = FIRST_PORT + (next++ % PORTS)
+    if (await isFree(port)) return port
+  }
+  throw new Error(`no port is free from ${FIRST_PORT} on`)
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
+    server.once('error', () => resolve(false))
+    server.listen(port, () => server.close(() => resolve(true)))
   })
 }
 
