@@ -8,6 +8,7 @@ import { basic, introspect, obtainTokens } from '../helpers/flow.ts'
 import { createKeyVerifiers } from '../helpers/key-verifiers.ts'
 import { type ServerProcess, send, startProcess } from '../helpers/process.ts'
 import { addCast, freePort, startTestServer, TEST_SECRET, type TestServer } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 
 const CLOCK = 'https://clock.example.com'
 const DIVISOR = 150
@@ -79,8 +80,11 @@ it('S-022 keys take turns under load, and no verifier refuses a good token, howe
       if (why && isGood(token)) refusals.push(`${name}: ${why}`)
     }
   }
-  const end = Date.now() + 9000
-  for (let count = 0; Date.now() < end; count++) {
+  // As long as it takes until enough was seen, and nine seconds at least, in which each cache is used past its end.
+  const enough = () => signed.size >= 3 && checkedAgain > 20
+  const begun = performance.now()
+  const lasts = () => performance.now() - begun
+  for (let count = 0; lasts() < 9000 || (!enough() && lasts() < 40_000); count++) {
     const token = await issue(node(count))
     signed.add(kidOf(token))
     await check(token)
@@ -98,23 +102,24 @@ it('S-022 keys take turns under load, and no verifier refuses a good token, howe
   expect(checkedAgain).toBeGreaterThan(20)
   // And they do go.
   const isGone = async () => (await home.rooms.signingKeys.records()).some(({ state }) => state === 'gone')
-  for (let wait = 0; wait < 50 && !(await isGone()); wait++) await sleep(200)
-  expect(await isGone()).toBe(true)
-})
+  await until(isGone, { every: 200 })
+}, 90_000)
 
 it('S-023 a key in wrong hands: within a second no process signs with it, and its tokens are inactive', async () => {
   const { rotation } = home.rooms.signingKeys
   const token = await issue(node(0))
   const kid = kidOf(token)
   expect(await Promise.all(cluster.nodes.map((at) => isActive(at, token)))).toEqual([true, true])
-  const begun = performance.now()
   expect(await rotation.retire(kid, true, 'operator')).toMatchObject({ ok: true })
+  const since = performance.now()
   expect(await Promise.all(cluster.nodes.map((at) => isActive(at, token)))).toEqual([false, false])
-  const forgets = async (at: ServerProcess) => {
-    while (kidOf(await issue(at)) === kid || (await keysOf(at)).keys.some((key) => key.kid === kid)) await sleep(10)
-  }
+  const forgets = (at: ServerProcess) =>
+    until(async () => kidOf(await issue(at)) !== kid && (await keysOf(at)).keys.every((key) => key.kid !== kid), {
+      within: 1000,
+      since,
+      what: 'a process signs with another key, and publishes this one no more',
+    })
   await Promise.all(cluster.nodes.map(forgets))
-  expect(performance.now() - begun).toBeLessThan(1000)
 })
 
 it('S-023 an access token of a person that a leaked key signed opens nothing, nor does one that a thief made', async () => {
@@ -173,7 +178,7 @@ it('S-022 a first start waits for no successor, and publishes one of each algori
       return (body as unknown as JSONWebKeySet).keys.map(({ alg }) => alg)
     }
     expect((await algorithms()).length).toBeLessThan(4)
-    for (let wait = 0; wait < 150 && (await algorithms()).length < 4; wait++) await sleep(200)
+    await until(async () => (await algorithms()).length >= 4, { every: 200 })
     expect(await algorithms()).toEqual(['ES256', 'ES256', 'RS256', 'RS256'])
   } finally {
     await server.stop()
