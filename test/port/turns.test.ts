@@ -1,6 +1,7 @@
 // Requests that come ahead of the answers on one connection, and what is no request among them.
 import type { IncomingMessage, RequestListener } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { Socket } from 'node:net'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { type Listening, listen } from '../../src/port/listen.ts'
 import { speak } from '../helpers/raw-socket.ts'
 import { freePort } from '../helpers/server.ts'
@@ -59,13 +60,25 @@ it('a body that breaks off in the middle is refused at once, after what is whole
 
 it('nothing is begun that would not be answered: behind an answer that ends the connection, or on one that is gone', async () => {
   const begun: string[] = []
+  const gone = Promise.withResolvers<void>()
+  let client: Socket
   const port = await serve((incoming, answer) => {
     begun.push(incoming.url!)
-    setTimeout(() => answer.end('done'), 50)
+    if (incoming.url !== '/gone') return void setTimeout(() => answer.end('done'), 50)
+    incoming.socket.once('close', () => {
+      answer.end('done')
+      gone.resolve()
+    })
+    client.destroy()
   })
   expect((await speak(port, get('/last', 'Connection: close\r\n') + post('/behind', 'x'))).statuses).toEqual([200])
-  await speak(port, get('/gone') + post('/waiting', 'x'), { within: 20 })
-  await sleep(150)
+  await speak(port, get('/gone') + post('/waiting', 'x'), {
+    write: (socket) => {
+      client = socket
+    },
+  })
+  await gone.promise
+  await turn()
   expect(begun).toEqual(['/last', '/gone'])
 })
 
