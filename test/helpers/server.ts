@@ -1,4 +1,5 @@
 // A whole Gatehouse in this process, listening on a free port, over a database of its own.
+import { randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
@@ -43,26 +44,26 @@ export interface TestServer {
   stop(): Promise<void>
 }
 
-// Below the ports that a kernel gives to whoever connects (32768 and above), and others for each worker of Jest. From anywhere
-// in them: this module is loaded anew for each test file, and another run may be under way.
-const PORTS = 2000
-const FIRST_PORT = 20_000 + PORTS * (Number(process.env.JEST_WORKER_ID ?? 0) % 6)
-let next = Math.floor(Math.random() * PORTS)
+// A server is started seconds after its port was drawn. Until then nobody else may come by it: neither the system, which gives
+// away ports from 32768 on, nor another worker of Jest, nor the next draw. The first one differs, for tests of another run.
+const PORTS = { first: 20_000 + 2_000 * (Number(process.env.JEST_WORKER_ID ?? 0) % 6), count: 2_000 }
+let drawn = 2 * randomInt(PORTS.count / 2)
 
-/** @returns a port that was free a moment ago, that nobody is given by chance, and that this process was not given before */
+/** @returns a port that is free, and the next one with it, where a local gateway is looked for; no two calls give the same */
 export async function freePort(): Promise<number> {
-  for (let tries = 0; tries < PORTS; tries++) {
-    const port = FIRST_PORT + (next++ % PORTS)
-    if (await isFree(port)) return port
+  for (let tries = 0; tries < PORTS.count / 2; tries += 1) {
+    drawn = (drawn + 2) % PORTS.count
+    const port = PORTS.first + drawn
+    if ((await isFree(port)) && (await isFree(port + 1))) return port
   }
-  throw new Error(`no port is free from ${FIRST_PORT} on`)
+  throw new Error('no port is free')
 }
 
 function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer()
     server.once('error', () => resolve(false))
-    server.listen(port, () => server.close(() => resolve(true)))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }
 
