@@ -10,6 +10,7 @@ import { isRunning, markProcess } from '../../src/postgres/processes.ts'
 import { withoutOuterNpm } from '../helpers/dockerfile.ts'
 import { cleanEnv } from '../helpers/process.ts'
 import { freePort } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const COMMAND = [process.execPath, join(ROOT, 'bin/gatehouse.mjs')] as const
@@ -72,15 +73,6 @@ async function start(command: readonly string[] = [...COMMAND, 'start']): Promis
   await until(() => running.out().includes('is ready at') || running.child.exitCode !== null)
   expect([running.child.exitCode, running.err()]).toEqual([null, ''])
   return running
-}
-
-/** Waits until `test` holds, for at most fifteen seconds. */
-async function until(test: () => boolean | Promise<boolean>): Promise<void> {
-  const since = performance.now()
-  while (!(await test())) {
-    if (performance.now() - since > 15_000) throw new Error(`waited in vain until ${test}`)
-    await sleep(20)
-  }
 }
 
 async function place(): Promise<string> {

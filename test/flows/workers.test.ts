@@ -7,6 +7,7 @@ import { isRunning, markProcess } from '../../src/postgres/processes.ts'
 import { basic } from '../helpers/flow.ts'
 import { type ServerProcess, send, startProcess } from '../helpers/process.ts'
 import { addCast, freePort, startTestServer, TEST_SECRET, type TestServer, THINGS } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 
 let home: TestServer
 let cast: Awaited<ReturnType<typeof addCast>>
@@ -45,14 +46,6 @@ function childrenOf(parent: number): number[] {
     .map(Number)
 }
 const lives = (pid: number) => isRunning(markProcess(pid))
-
-async function until(test: () => boolean | Promise<boolean>, within = 15_000): Promise<void> {
-  const since = performance.now()
-  while (!(await test())) {
-    if (performance.now() - since > within) throw new Error(`waited in vain until ${test}`)
-    await sleep(20)
-  }
-}
 
 const token = ({ port }: ServerProcess) =>
   send(port, '/token', {
