@@ -1,6 +1,8 @@
 // What a thief of the database, of its write-ahead log or of the logs would find: none of the values that open anything.
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type pg from 'pg'
 import { createBrowser } from '../helpers/browser.ts'
 import { authorizeUrl, introspect, obtainCode, passPages, pkce, post, redeem, refresh } from '../helpers/flow.ts'
 import { addCast, ORDERS, PASSWORD, startTestServer, TEST_SECRET, type TestServer, THINGS } from '../helpers/server.ts'
@@ -10,9 +12,15 @@ let server: TestServer
 let cast: Awaited<ReturnType<typeof addCast>>
 /** real values by what they are */
 const secrets: Record<string, string> = {}
+/** holds what is written to the log from now on: other tests make PostgreSQL clear away what it needs no more */
+let keeper: pg.PoolClient
 
 beforeAll(async () => {
   server = await startTestServer()
+  keeper = await server.database.pool({ max: 1 }).connect()
+  await keeper.query('select pg_create_physical_replication_slot($1, true, true)', [
+    `t_${randomBytes(6).toString('hex')}`,
+  ])
   cast = await addCast(server)
   const shop = { id: 'shop', secret: cast.shop }
   const browser = createBrowser(server.issuer)
@@ -74,7 +82,10 @@ beforeAll(async () => {
   secrets.GATEHOUSE_SECRET = TEST_SECRET
   for (const key of server.rooms.signingKeys.held()) secrets[`private key ${key.alg}`] = key.privateJwk.d!
 })
-afterAll(() => server.stop())
+afterAll(async () => {
+  keeper?.release(true)
+  await server?.stop()
+})
 
 it('collects the values that it looks for', () => {
   expect(Object.keys(secrets).filter((name) => (secrets[name]?.length ?? 0) < 16)).toEqual([])
@@ -94,13 +105,14 @@ it('the write-ahead log and the log of the database hold none of them', async ()
   const { rows } = await pool.query('show data_directory')
   const folder: string = rows[0].data_directory
   const wal = join(folder, 'pg_wal')
-  const files = readdirSync(wal)
-    .map((name) => join(wal, name))
-    .filter((path) => statSync(path).isFile())
-  const written = Buffer.concat(files.map((path) => readFileSync(path)))
+  let probed = false
+  for (const name of readdirSync(wal)) {
+    const written = readIfThere(join(wal, name))
+    probed ||= written.includes('https://things.example.com')
+    expect(found(written)).toEqual([])
+  }
   // The probe finds what certainly is there; else an unreadable or empty log would pass.
-  expect(written.includes('https://things.example.com')).toBe(true)
-  expect(found(written.toString('latin1'))).toEqual([])
+  expect(probed).toBe(true)
   const logs = readdirSync(dirname(folder)).filter((name) => /postgres.*log/.test(name))
   expect(logs.length).toBeGreaterThan(0)
   for (const name of logs) expect(found(readFileSync(join(dirname(folder), name), 'latin1'))).toEqual([])
@@ -146,6 +158,16 @@ async function createBrowserWithCookie() {
   const browser = createBrowser(server.issuer)
   await obtainCode(server, 'spa', {}, browser)
   return (await browser.jar.getCookies(server.issuer)).find(({ key }) => key === 'gatehouse-session')!
+}
+
+/** @returns a file's bytes as text; '' for a folder, and for a segment older than the keeper that has just been cleared away */
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'latin1')
+  } catch (error) {
+    if (!['ENOENT', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    return ''
+  }
 }
 
 function found(text: string): string[] {
