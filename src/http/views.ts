@@ -45,8 +45,6 @@ export interface Pages {
   /** Buttons `action=allow` and `action=deny`; in a form of its own `action=switch`. */
   consent: {
     readonly appName: string
-    /** true when the operator registered the app; false marks it as not verified */
-    readonly verified: boolean
     /** host of the redirect URI: the one thing about the app that cannot be made up */
     readonly appHost: string
     readonly accountEmail: string

@@ -33,7 +33,6 @@ export async function consentPage(
     'consent',
     {
       appName: client.name,
-      verified: true,
       appHost: redirect.host || redirect.protocol,
       accountEmail: account?.email ?? '',
       switchAction: action,

@@ -14,7 +14,6 @@ export const pageSamples: { readonly [K in keyof Pages]: Required<Omit<Pages[K],
   },
   consent: {
     appName: 'Corner Shop',
-    verified: false,
     appHost: 'shop.example.com',
     accountEmail: 'ada@example.com',
     switchAction: '/interaction/u1/switch',

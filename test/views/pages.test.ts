@@ -35,7 +35,7 @@ const states: Record<string, string> = {
     throttled: THROTTLED,
   }),
   'setup-throttled': renderPage('setup', { ...samples.setup, errors: undefined, throttled: THROTTLED }),
-  'consent-verified': renderPage('consent', { ...samples.consent, verified: true, groups: [], staysConnected: false }),
+  'consent-bare': renderPage('consent', { ...samples.consent, groups: [], staysConnected: false }),
   'consent-long': renderPage('consent', {
     ...samples.consent,
     appName: LONG,
