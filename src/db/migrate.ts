@@ -1,5 +1,5 @@
 // Brings the tables up to date, whoever starts first: Kysely's migrator holds an advisory lock while it works.
-import { sql } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { type Migration, type MigrationProvider, Migrator, NO_MIGRATIONS } from 'kysely/migration'
 import * as keyRing from '../../migrations/0001-key-ring.ts'
 import * as accounts from '../../migrations/0002-accounts.ts'
@@ -63,7 +63,6 @@ export async function migrateToLatest(db: Db, version: string): Promise<Migratio
   const { error, results } = await migrator(db).migrateToLatest()
   if (error) throw migrationFault(results?.find((one) => one.status === 'Error')?.migrationName, error)
   const applied = (results ?? []).filter((one) => one.status === 'Success').map((one) => one.migrationName)
-  await noteFloors(db, applied)
   return { applied, newer: [] }
 }
 
@@ -80,7 +79,8 @@ export async function pendingMigrations(db: Db): Promise<readonly string[]> {
 }
 
 function migrator(db: Db): Migrator {
-  const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS }
+  const noting = Object.entries(MIGRATIONS).map(([name, one]) => [name, notingFloor(name, one)])
+  const provider: MigrationProvider = { getMigrations: async () => Object.fromEntries(noting) }
   return new Migrator({ db, provider })
 }
 
@@ -109,14 +109,17 @@ async function newerMigrations(db: Db, version: string): Promise<readonly string
   return unknown
 }
 
-async function noteFloors(db: Db, applied: readonly string[]): Promise<void> {
-  if (applied.length === 0) return
-  await sql`create table if not exists migration_floors (name text primary key, oldest_version text not null)`.execute(
-    db,
-  )
-  for (const name of applied) {
-    await sql`insert into migration_floors values (${name}, ${MIGRATIONS[name]?.oldestVersion})
-      on conflict (name) do nothing`.execute(db)
+/** A migration and its floor are one commit: a version that does not know the migration cannot start without the floor. */
+function notingFloor(name: string, { up, down, oldestVersion }: OurMigration): Migration {
+  return {
+    down,
+    async up(db: Kysely<unknown>) {
+      await up(db)
+      const table = sql`create table if not exists migration_floors (name text primary key, oldest_version text not null)`
+      await table.execute(db)
+      const row = sql`insert into migration_floors values (${name}, ${oldestVersion}) on conflict (name) do nothing`
+      await row.execute(db)
+    },
   }
 }
 

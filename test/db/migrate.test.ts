@@ -54,3 +54,21 @@ it('lives with a newer database that allows it, and refuses one that does not', 
   })
   expect((await migrateToLatest(db, '0.10.0')).newer).toHaveLength(2)
 })
+
+it('whoever dies before it has said which versions can live with its migrations has not migrated', async () => {
+  const db = open()
+  await migrateDown(db)
+  await sql`truncate migration_floors`.execute(db)
+  const holder = await database.pool({ max: 1 }).connect()
+  await holder.query('begin; lock table migration_floors in exclusive mode')
+  const dying = expect(migrateToLatest(open(), '0.1.0')).rejects.toThrow()
+  const kill = sql`select pg_terminate_backend(pid) from pg_locks
+    where relation = 'migration_floors'::regclass and not granted`
+  while ((await kill.execute(db)).rows.length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+  await dying
+  holder.release(true)
+  const unsaid = sql`select name from kysely_migration where name not in (select name from migration_floors)`
+  expect((await unsaid.execute(db)).rows).toEqual([])
+  await migrateToLatest(open(), '0.1.0')
+  expect([await pendingMigrations(db), (await unsaid.execute(db)).rows]).toEqual([[], []])
+})
