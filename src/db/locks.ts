@@ -4,7 +4,7 @@
 export const LOCKS = {
   /** nodes that start at once make one key ring, and its changes follow one another */
   ring: 7_142_001,
-  /** signing keys take one step at a time */
+  /** signing keys take one step at a time; who needs the ring's lock, too, takes that one first */
   signingKeys: 7_142_002,
   /** one document is applied at a time */
   apply: 7_142_003,

@@ -25,7 +25,7 @@ export interface SigningKeyStore {
   lock(): Promise<void>
   /** @returns false when somebody else holds the lock */
   tryLock(): Promise<boolean>
-  /** Seals every private key again that was sealed under an older version of the ring. @returns how many that were */
+  /** Takes the lock, and seals again every private key that was sealed under an older version of the ring. @returns how many */
   reseal(): Promise<number>
 }
 
@@ -46,6 +46,9 @@ export function createSigningKeyStore({ unit, ring }: { unit: UnitOfWork; ring: 
     const query = db.updateTable('signing_keys').set(change).where('kid', '=', kid)
     const { numUpdatedRows } = await (from ? query.where('state', '=', from) : query).executeTakeFirst()
     if (numUpdatedRows !== 1n) throw new Error(`signing key ${kid} is not ${from ?? 'there'} any more`)
+  }
+  const lock = async () => {
+    await sql`select pg_advisory_xact_lock(${LOCKS.signingKeys})`.execute(await unit.write())
   }
   return {
     async list() {
@@ -86,6 +89,8 @@ export function createSigningKeyStore({ unit, ring }: { unit: UnitOfWork; ring: 
 
     async reseal() {
       const db = await unit.write()
+      // Rows alone would be locked in another order than by whoever moves keys along.
+      await lock()
       const rows = await db.selectFrom('signing_keys').select(['kid', 'private_sealed']).forUpdate().execute()
       let count = 0
       for (const { kid, private_sealed } of rows) {
@@ -101,9 +106,7 @@ export function createSigningKeyStore({ unit, ring }: { unit: UnitOfWork; ring: 
     retire: (kid, at) => step(kid, 'active', { state: 'retiring', retired_at: at }),
     remove: (kid, at) => step(kid, undefined, { state: 'gone', gone_at: at, private_sealed: null }),
 
-    async lock() {
-      await sql`select pg_advisory_xact_lock(${LOCKS.signingKeys})`.execute(await unit.write())
-    },
+    lock,
 
     async tryLock() {
       const lock = sql<{ mine: boolean }>`select pg_try_advisory_xact_lock(${LOCKS.signingKeys}) as mine`
