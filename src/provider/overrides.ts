@@ -1,6 +1,5 @@
 // The one module that changes the library's own classes. Each change has a contract test; an upgrade of the library is this
 // file and one test run.
-import { decodeJwt } from 'jose'
 import type Provider from 'oidc-provider'
 // @ts-expect-error the typings leave out the library's insides
 import LRU from 'oidc-provider/lib/helpers/lru.js'
@@ -10,6 +9,7 @@ import { grantId, mintGrantId } from '../sessions/grants.ts'
 import { mintOpaque } from '../tokens/access-tokens.ts'
 import { LONGEST_AHEAD } from './assertion-policy.ts'
 import { factsOf } from './client-metadata.ts'
+import { issuedAt } from './issued-at.ts'
 import { jktOf, type OwnJwts } from './own-jwt.ts'
 import { checkParameters } from './parameter-limits.ts'
 import type { ProviderParts } from './parts.ts'
@@ -157,21 +157,6 @@ function seeReplaysOnce(provider: Provider, { tokens: { replays } }: ProviderPar
       madeAt: new Date(Math.min(...madeAt, exp) * 1000),
       expiresAt: new Date((exp + (proves ? PROOF_AHEAD : 0)) * 1000),
     })
-  }
-}
-
-/**
- * A request may bring two, one of which is not verified yet: the older one counts.
- * @param earliest for what does not say when it was made
- * @returns when the JWT was made, in seconds since 1970; infinity when it is not the one with this `jti`
- */
-function issuedAt(jwt: unknown, jti: string, earliest: number): number {
-  try {
-    const claims = decodeJwt(String(jwt))
-    if (claims.jti !== jti) return Number.POSITIVE_INFINITY
-    return typeof claims.iat === 'number' ? claims.iat : earliest
-  } catch {
-    return Number.POSITIVE_INFINITY
   }
 }
 
