@@ -2,7 +2,7 @@
 // write use the pool; from then on they use the transaction's connection, so a request sees its own writes and never waits
 // for a second connection while it holds one.
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { AbortedTransactionError, type ControlledTransaction, type Kysely } from 'kysely'
+import { AbortedTransactionError, type ControlledTransaction, type Kysely, sql } from 'kysely'
 import { outage } from './outage.ts'
 import type { Schema } from './schema.ts'
 
@@ -14,7 +14,9 @@ interface Unit {
   closed: boolean
   onlyIfGranted: boolean
   abandoned: boolean
-  readonly evenIfRefused: ((db: Db) => Promise<unknown>)[]
+  /** what holds whatever the answer: all that was written, or what was written before the savepoint */
+  kept?: 'all' | 'before the savepoint'
+  savepoint?: Promise<unknown>
   readonly onCommit: (() => void)[]
 }
 
@@ -37,10 +39,14 @@ export interface UnitOfWork {
   run<T>(work: () => Promise<T>, verdict?: (result: T) => Verdict): Promise<T>
   /** Says that the unit at hand used something up, which holds only if its request is granted: a refusal rolls it back. */
   onlyIfGranted(): void
-  /** Says that what the unit at hand stood on is over: its request is refused, whatever the answer looks like, and rolled back. */
+  /** Says that what the unit at hand stood on is over: its request is refused, whatever the answer says, and rolled back. */
   abandon(): void
-  /** Hands in a write of the unit at hand that is to hold whatever the answer: after a refusal it is made once more, by itself. */
-  evenIfRefused(write: (db: Db) => Promise<unknown>): void
+  /**
+   * Says that what the unit at hand has written so far holds also if its request is refused. It costs a savepoint, if anything
+   * is written after it.
+   * @throws Error when the unit has used something up already, which a refusal rolls back
+   */
+  keep(): void
   /** @returns whether the unit at hand has begun to write: it sees what others do not see yet */
   writing(): boolean
   /** Calls `then` once the unit at hand has committed; outside a unit at once. It must not throw. */
@@ -74,13 +80,18 @@ export function createUnitOfWork(pool: Db): UnitOfWork {
       const unit = open()
       if (!unit) return pool
       unit.transaction ??= pool.startTransaction().execute()
+      if (unit.kept === 'all') {
+        unit.kept = 'before the savepoint'
+        unit.savepoint = unit.transaction.then((transaction) => sql`savepoint kept`.execute(transaction))
+      }
+      await unit.savepoint
       return unit.transaction
     },
 
     async run(work, verdict = () => 'commit') {
       refuseStragglers()
       if (open()) return work()
-      const unit: Unit = { closed: false, onlyIfGranted: false, abandoned: false, evenIfRefused: [], onCommit: [] }
+      const unit: Unit = { closed: false, onlyIfGranted: false, abandoned: false, onCommit: [] }
       return storage.run(unit, async () => {
         let outcome: Verdict = 'roll back'
         try {
@@ -90,7 +101,7 @@ export function createUnitOfWork(pool: Db): UnitOfWork {
           return result
         } finally {
           unit.closed = true
-          await finish(unit, outcome === 'refuse' && !unit.onlyIfGranted && !unit.abandoned ? 'commit' : outcome, pool)
+          await finish(unit, outcome === 'refuse' && !unit.onlyIfGranted && !unit.abandoned ? 'commit' : outcome)
         }
       })
     },
@@ -105,7 +116,11 @@ export function createUnitOfWork(pool: Db): UnitOfWork {
       if (unit) unit.abandoned = true
     },
 
-    evenIfRefused: (write) => void open()?.evenIfRefused.push(write),
+    keep() {
+      const unit = open()
+      if (unit?.onlyIfGranted) throw new Error('what is kept whatever the answer is written before anything is used up')
+      if (unit?.transaction) unit.kept = 'all'
+    },
 
     writing: () => open()?.transaction !== undefined,
 
@@ -117,16 +132,17 @@ export function createUnitOfWork(pool: Db): UnitOfWork {
   }
 }
 
-async function finish(unit: Unit, outcome: Verdict, pool: Db): Promise<void> {
+async function finish(unit: Unit, outcome: Verdict): Promise<void> {
   // A transaction that could not be opened has thrown in the work itself, where the error belongs.
   const transaction = await unit.transaction?.catch(() => undefined)
   if (!transaction) return
-  if (outcome !== 'commit') {
+  const keeps = outcome === 'refuse' && unit.kept !== undefined
+  if (outcome !== 'commit' && !keeps) {
     await transaction.rollback().execute()
-    if (outcome === 'refuse') for (const write of unit.evenIfRefused) await write(pool)
     return
   }
   try {
+    if (keeps && unit.kept !== 'all') await sql`rollback to savepoint kept`.execute(transaction)
     await transaction.commit().execute()
   } catch (error) {
     // Kysely gives the connection back only with the rollback.
@@ -136,7 +152,7 @@ async function finish(unit: Unit, outcome: Verdict, pool: Db): Promise<void> {
       .catch(() => undefined)
     throw commitFault(error)
   }
-  for (const then of unit.onCommit) then()
+  if (outcome === 'commit') for (const then of unit.onCommit) then()
 }
 
 /** Whatever went wrong, it is worth trying again. What the server refused has not happened; of all else nobody knows. */

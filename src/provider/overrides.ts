@@ -1,6 +1,8 @@
 // The one module that changes the library's own classes. Each change has a contract test; an upgrade of the library is this
 // file and one test run.
 import type Provider from 'oidc-provider'
+import type { TokenEndpointGrantContext } from 'oidc-provider'
+import { validateDpop } from 'oidc-provider/lib/helpers/grants.js'
 // @ts-expect-error the typings leave out the library's insides
 import LRU from 'oidc-provider/lib/helpers/lru.js'
 // @ts-expect-error as above
@@ -146,9 +148,13 @@ function markSessions(provider: Provider, { ring }: ProviderParts): void {
 /** Seconds by which the library lets a proof be dated ahead. It forgets proofs as if they were all dated by its own clock. */
 const PROOF_AHEAD = 300
 
-/** The library looks, then writes: two at once both pass. One insert decides instead. */
+/**
+ * The library looks, then writes: two at once both pass. One insert decides instead. At the proof that comes with a code the
+ * library looks when the code is used up; but what stays after a refusal is written before what does not.
+ */
 function seeReplaysOnce(provider: Provider, { tokens: { replays } }: ProviderParts): void {
-  loose(provider.ReplayDetection).unique = (issuer: string, jti: string, exp: number) => {
+  const besideCodes = new WeakMap<object, boolean>()
+  const unique = (issuer: string, jti: string, exp: number) => {
     const ctx = contextOf(provider)
     const proves = ctx?.get('DPoP') !== ''
     const earliest = exp - LONGEST_AHEAD
@@ -157,6 +163,17 @@ function seeReplaysOnce(provider: Provider, { tokens: { replays } }: ProviderPar
       madeAt: new Date(Math.min(...madeAt, exp) * 1000),
       expiresAt: new Date((exp + (proves ? PROOF_AHEAD : 0)) * 1000),
     })
+  }
+  loose(provider.ReplayDetection).unique = (issuer: string, jti: string, exp: number) =>
+    besideCodes.get(contextOf(provider)!) ?? unique(issuer, jti, exp)
+  const { prototype } = loose(provider.AuthorizationCode)
+  const consume = prototype.consume as () => Promise<void>
+  prototype.consume = async function () {
+    const ctx = contextOf(provider) as TokenEndpointGrantContext
+    const proof = await validateDpop(provider, ctx)
+    const until = Math.floor(Date.now() / 1000) + PROOF_AHEAD
+    if (proof) besideCodes.set(ctx, await unique(ctx.oidc.client.clientId, proof.jti, until))
+    return consume.call(this)
   }
 }
 

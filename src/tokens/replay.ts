@@ -3,15 +3,15 @@
 // they are hashed without the ring, so that no change of its keys makes one new again.
 import { createHash } from 'node:crypto'
 import { sql } from 'kysely'
-import type { Db, UnitOfWork } from '../db/unit-of-work.ts'
+import type { UnitOfWork } from '../db/unit-of-work.ts'
 
 export interface Replays {
   /**
    * @param issuer who made the value, for example a client id
    * @param value the value itself
    * @param times `madeAt`: when it was made, at the earliest; `expiresAt`: until when a repetition must be recognised
-   * @returns true for the first to bring it, whatever its request is told; false for every other, and for what may have been
-   *   brought to a primary that this one has followed
+   * @returns true for the first to bring it, also if its request is refused; false for every other, and for what may have been
+   *   brought to a primary that this one has followed. A request that fails has brought nothing
    */
   firstUse(issuer: string, value: string, times: { madeAt: Date; expiresAt: Date }): Promise<boolean>
 }
@@ -20,16 +20,14 @@ export interface Replays {
 export function createReplays({ unit }: { unit: UnitOfWork }): Replays {
   return {
     async firstUse(issuer, value, { madeAt, expiresAt }) {
-      const note = async (db: Db) => {
-        const result = await sql`insert into replays (key_hash, expires_at)
-          select ${keyOf(issuer, value)}::bytea, ${expiresAt}::timestamptz
-          where not exists (select from primary_met where id = 1 and promoted_at > ${madeAt})
-          on conflict (key_hash) do nothing`.execute(db)
-        return result.numAffectedRows === 1n
-      }
-      const first = await note(await unit.write())
-      if (first) unit.evenIfRefused(note)
-      return first
+      const db = await unit.write()
+      const result = await sql`insert into replays (key_hash, expires_at)
+        select ${keyOf(issuer, value)}::bytea, ${expiresAt}::timestamptz
+        where not exists (select from primary_met where id = 1 and promoted_at > ${madeAt})
+        on conflict (key_hash) do nothing`.execute(db)
+      if (result.numAffectedRows !== 1n) return false
+      unit.keep()
+      return true
     },
   }
 }

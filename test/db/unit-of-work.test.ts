@@ -56,22 +56,66 @@ it('a throw and a verdict roll back; nothing of the unit is left', async () => {
   expect(await Promise.all(keys.map((key) => there(key)))).toEqual([false, false, false])
 })
 
-it('a refusal commits; but not what holds only if granted, and then makes once more what holds whatever the answer', async () => {
-  const [kept, undone, again] = [Buffer.from('kept'), Buffer.from('undone'), Buffer.from('again')]
+it('a refusal commits; but not what holds only if granted, and then what was kept before that', async () => {
+  const [kept, undone, first, second] = ['kept', 'undone', 'first', 'second'].map((text) => Buffer.from(text))
   const refuse = () => 'refuse' as const
   await unit.run(() => add(kept), refuse)
   await unit.run(async () => {
-    const write = async (db: Awaited<ReturnType<UnitOfWork['write']>>) =>
-      db.insertInto('replays').values({ key_hash: again, expires_at: new Date() }).execute()
-    await write(await unit.write())
-    unit.evenIfRefused(write)
+    for (const key of [first, second]) {
+      await add(key)
+      unit.keep()
+    }
+    const both = [add(undone), add()]
     unit.onlyIfGranted()
     unit.onCommit(() => {
       throw new Error('committed')
     })
-    await add(undone)
+    await Promise.all(both)
   }, refuse)
-  expect(await Promise.all([kept, undone, again].map((key) => there(key)))).toEqual([true, false, true])
+  expect(await Promise.all([kept, undone, first, second].map((key) => there(key!)))).toEqual([true, false, true, true])
+  expect(await there(Buffer.from(`row ${row}`))).toBe(false)
+})
+
+it('what is kept is kept by whatever end but a failure, and alone in its unit, too', async () => {
+  const ends = (['commit', 'refuse', 'roll back'] as const).map(async (verdict) => {
+    const key = Buffer.from(`kept at ${verdict}`)
+    await unit.run(
+      async () => {
+        await add(key)
+        unit.keep()
+        unit.abandon()
+      },
+      () => verdict,
+    )
+    return there(key)
+  })
+  expect(await Promise.all(ends)).toEqual([true, true, false])
+})
+
+it('nothing is kept once something was used up: it would be kept with it', async () => {
+  const key = Buffer.from('used up')
+  const late = unit.run(async () => {
+    await add(key)
+    unit.onlyIfGranted()
+    unit.keep()
+  })
+  await expect(late).rejects.toThrow(/before anything is used up/)
+  expect(await there(key)).toBe(false)
+})
+
+it('a refusal keeps what it kept also when a statement after it has failed', async () => {
+  const [key, undone] = [Buffer.from('kept before a failure'), Buffer.from('undone by a failure')]
+  await unit.run(
+    async () => {
+      await add(key)
+      unit.keep()
+      await add(undone)
+      unit.onlyIfGranted()
+      await sql`select 1 / 0`.execute(await unit.write()).catch(() => undefined)
+    },
+    () => 'refuse',
+  )
+  expect(await Promise.all([key, undone].map((one) => there(one)))).toEqual([true, false])
 })
 
 it('a unit inside a unit is the same unit', async () => {

@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => server.stop())
 
-const BOUNDS = /^(start transaction|begin|commit|rollback)/i
+const BOUNDS = /^(start transaction|begin|commit|rollback|savepoint)/i
 const WRITES = /^\s*(with .*)?(insert into|update|delete from) /is
 const get = (path: string, headers: Record<string, string> = {}) => fetch(`${server.issuer}${path}`, { headers })
 

@@ -7,8 +7,10 @@ import { clientMetadata } from '../../src/provider/client-metadata.ts'
 import { createBrowser } from '../helpers/browser.ts'
 import { authorizeUrl, introspect, obtainCode, obtainTokens, pkce, post, redeem, refresh } from '../helpers/flow.ts'
 import { send } from '../helpers/process.ts'
-import { addCast, ORDERS, startTestServer, type TestServer, THINGS } from '../helpers/server.ts'
+import { createProver } from '../helpers/prover.ts'
+import { addCast, CALLBACK, ORDERS, startTestServer, type TestServer, THINGS } from '../helpers/server.ts'
 import { createSigner, type Signer } from '../helpers/signer.ts'
+import { statementsOf } from '../helpers/statements.ts'
 
 const OPAQUE = (kind: string) => expect.stringMatching(new RegExp(`^gth_${kind}_[0-9A-Za-z]{40,}$`))
 
@@ -87,6 +89,22 @@ describe('mintOurOwnIds', () => {
     expect([...successors]).toEqual([OPAQUE('rt')])
     expect(successors.has(body.refresh_token)).toBe(false)
   })
+})
+
+it('seeReplaysOnce: a proof that comes with a code is noted once, and before the code is used up', async () => {
+  const got = await obtainCode(server, 'spa')
+  const prover = await createProver()
+  const form = { grant_type: 'authorization_code', code: got.code, code_verifier: got.verifier, redirect_uri: CALLBACK }
+  const body = new URLSearchParams({ ...form, client_id: 'spa' })
+  const headers = { DPoP: await prover.prove('POST', `${server.issuer}/token`) }
+  const statements = await statementsOf(async () => {
+    const answer = await fetch(`${server.issuer}/token`, { method: 'POST', body, headers })
+    expect(await answer.json()).toMatchObject({ token_type: 'DPoP' })
+  })
+  const order = statements.flatMap(
+    (text) => /^insert into replays|savepoint|^update "authorization_codes"/.exec(text) ?? [],
+  )
+  expect(order).toEqual(['insert into replays', 'savepoint', 'update "authorization_codes"'])
 })
 
 it('seeReplaysOnce: of many uses of one assertion, one', async () => {
