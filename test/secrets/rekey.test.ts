@@ -18,6 +18,7 @@ import { readSecretFile, writeSecretFile } from '../../src/secrets/secret-file.t
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
 import { cleanEnv, runCommand, send, startProcess } from '../helpers/process.ts'
 import { freePort } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 
 const OLD = 'the old secret that is long enough'
 const NEW = 'the new secret that is long enough'
@@ -259,7 +260,9 @@ it('a server without the newest secret goes on until the keys change, then it is
       undefined,
     ])
     // Once for each of the two steps, however many ask.
-    expect(server.log().match(/the key ring was changed and does not open/g)).toHaveLength(2)
+    const told = () => server.log().match(/the key ring was changed and does not open/g) ?? []
+    await until(() => told().length >= 2)
+    expect(told()).toHaveLength(2)
   } finally {
     await server.stop()
     await database.drop()
