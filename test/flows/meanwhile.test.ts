@@ -2,8 +2,8 @@
 // refused. Another connection holds a row, so that each pair meets where it would hurt most.
 import { createBrowser } from '../helpers/browser.ts'
 import { authorizeUrl, introspect, obtainCode, obtainTokens, pkce, redeem, refresh } from '../helpers/flow.ts'
+import { holding } from '../helpers/holding.ts'
 import { addCast, ORDERS, PASSWORD, startTestServer, type TestServer } from '../helpers/server.ts'
-import { countBlocked, until } from '../helpers/until.ts'
 
 let server: TestServer
 let cast: Awaited<ReturnType<typeof addCast>>
@@ -52,43 +52,6 @@ const codeOf = ({ url }: { url: URL }) => url.searchParams.get('code') ?? ''
 const use = (client: { id: string; secret?: string }, page: { url: URL; verifier: string }) =>
   redeem(server, client, { code: codeOf(page), verifier: page.verifier })
 
-/**
- * Holds what a statement locks while requests start, each when the one before waits for a lock.
- * @returns what the requests came to
- */
-async function holding<T extends unknown[]>(
-  statement: [text: string, values?: unknown[]],
-  starts: { [K in keyof T]: () => Promise<T[K]> },
-): Promise<T> {
-  const holder = await server.database.pool().connect()
-  const requests: Promise<unknown>[] = []
-  try {
-    await holder.query('begin')
-    await holder.query(...statement)
-    for (const start of starts) {
-      const request = start()
-      request.catch(() => undefined)
-      requests.push(request)
-      await untilWaiting(requests.length, request)
-    }
-  } finally {
-    await holder.query('commit')
-    holder.release()
-  }
-  return Promise.all(requests) as Promise<T>
-}
-
-/** Waits until so many transactions wait for a lock, or the newest request has its answer without one. */
-async function untilWaiting(count: number, newest: Promise<unknown>): Promise<void> {
-  let answered = false
-  const done = () => {
-    answered = true
-  }
-  newest.then(done, done)
-  const pool = server.database.pool({ max: 1 })
-  await until(async () => answered || (await countBlocked(pool)) >= count)
-}
-
 describe('S-093 a grant that is revoked while it is extended', () => {
   it('does not come back, and nor does what hangs on it', async () => {
     const ada = await person()
@@ -99,6 +62,7 @@ describe('S-093 a grant that is revoked while it is extended', () => {
     )
     const key = Buffer.from(grant!.id.slice(1), 'base64url')
     const [revoked, page] = await holding<[boolean, Awaited<ReturnType<typeof open>>]>(
+      server.database,
       ['select from grants where id_hash = $1 for update', [key]],
       [
         () => server.rooms.withdraw.grant(grant!.id, 'operator'),
@@ -117,6 +81,7 @@ describe('S-093 a grant that is revoked while it is extended', () => {
     const { body } = await obtainTokens(server, shop, READ, ada.browser)
     const [session] = await server.rooms.sessions.sessions.listOf(ada.account)
     const [ended, page] = await holding<[boolean, Awaited<ReturnType<typeof open>>]>(
+      server.database,
       ['select from grants where account_id = $1 for update', [ada.account]],
       [
         () => server.rooms.withdraw.session(session!.uid, 'operator'),
@@ -146,7 +111,7 @@ describe('S-187 a consent that is withdrawn while it is used', () => {
       authorize: () => open(elsewhere, blog),
       withdraw: () => server.rooms.withdraw.consent(ada.account, blog.id, 'operator'),
     }
-    const results = await holding([lock], order.map((name) => deeds[name]!) as [])
+    const results = await holding(server.database, [lock], order.map((name) => deeds[name]!) as [])
     const [authorized, withdrawn] = order[0] === 'authorize' ? results : [...(results as unknown[])].reverse()
     expect(withdrawn).toBe(true)
     const last = authorized as Awaited<ReturnType<typeof open>>
@@ -174,6 +139,7 @@ describe('S-186 "Allow access" that is pressed while trust ends', () => {
     const page = await open(ada, blog)
     const uid = page.url.pathname.split('/').at(-1)!
     const [answer] = await holding<[Awaited<ReturnType<Person['browser']['press']>>, unknown]>(
+      server.database,
       ['select from interactions where id_hash = any($1) for update', [server.rooms.ring.handles('interaction', uid)]],
       [() => ada.browser.press(page, 'allow'), () => end(ada, blog)],
     )
@@ -209,6 +175,7 @@ describe('one session, several tabs', () => {
     await obtainTokens(server, shop, READ, ada.browser)
     const wanted = ['openid email', 'openid profile', 'openid orders:write']
     const pages = await holding(
+      server.database,
       ['select from grants where client_id = $1 for update', [shop.id]],
       wanted.map((scope) => () => open(ada, shop, { scope })) as [],
     )
@@ -228,6 +195,7 @@ describe('S-183 a sign-out while another tab gets tokens', () => {
     const shop = await app({ firstParty: true, refresh: 'session' })
     const leave = await signOut(ada)
     const [page, out] = await holding<[Awaited<ReturnType<typeof open>>, { status: number }]>(
+      server.database,
       ['lock table authorization_codes in share mode'],
       [() => open(ada, shop), leave],
     )
@@ -242,6 +210,7 @@ describe('S-183 a sign-out while another tab gets tokens', () => {
     const shop = await app({ firstParty: true, refresh: 'session' })
     const leave = await signOut(ada)
     const [, page] = await holding<[unknown, Awaited<ReturnType<typeof open>>]>(
+      server.database,
       ['select from grants where account_id = $1 for update', [ada.account]],
       [leave, () => open({ ...ada, browser: createBrowser(server.issuer, { jar: ada.browser.jar }) }, shop)],
     )
