@@ -22,6 +22,9 @@ export interface Interactions {
   destroy(id: string): Promise<boolean>
 }
 
+/** The account that has just signed in at a page. */
+export const WHO_SIGNS_IN = sql<string | null>`payload -> 'result' -> 'login' ->> 'accountId'`
+
 /** Stands for the id in the one address that the engine keeps with an interaction: where the browser comes back to. */
 const OWN_ID = '{interaction-id}'
 
@@ -39,6 +42,16 @@ export function createInteractions({
   const select = (db: Db, id: string) =>
     db.selectFrom('interactions').select('payload').where('id_hash', 'in', keys(id))
   const read = (id: string, row: { payload: object } | undefined) => row && exchange(row.payload, OWN_ID, id)
+
+  /**
+   * It is my turn, and I hold the account that has signed in there: who ends an account has it before its sign-ins. As a condition
+   * of the statement that takes the row, which is touched only where this was found true.
+   */
+  const isMine = (id: string) => sql<boolean>`case when ${myTurn(keys(id)[0]!)} then coalesce((
+      select true from accounts
+      where id = (select ${WHO_SIGNS_IN} from interactions where id_hash = any(${keys(id)}::bytea[]) limit 1)
+      for key share), true) else false end`
+
   return {
     async save(id, payload, expiresAt) {
       const text = JSON.stringify(exchange(payload, id, OWN_ID))
@@ -65,10 +78,7 @@ export function createInteractions({
       const db = await unit.write()
       const live = select(db, id).where('expires_at', '>', now())
       return inTurn(async () => {
-        const mine = await live
-          .where(myTurn(keys(id)[0]!))
-          .forUpdate()
-          .executeTakeFirst()
+        const mine = await live.where(isMine(id)).forUpdate().executeTakeFirst()
         if (mine) return read(id, mine)
         const seen = read(id, await live.executeTakeFirst())
         return seen && !isDecided(seen) ? 'undecided' : seen
@@ -77,10 +87,7 @@ export function createInteractions({
 
     async destroy(id) {
       const db = await unit.write()
-      const mine = db
-        .deleteFrom('interactions')
-        .where('id_hash', 'in', keys(id))
-        .where(myTurn(keys(id)[0]!))
+      const mine = db.deleteFrom('interactions').where('id_hash', 'in', keys(id)).where(isMine(id))
       return inTurn(async () => {
         if ((await mine.executeTakeFirst()).numDeletedRows === 1n) return true
         return (await select(db, id).executeTakeFirst()) ? 'undecided' : false

@@ -3,6 +3,7 @@
 import { sql } from 'kysely'
 import type { Db, UnitOfWork } from '../db/unit-of-work.ts'
 import type { KeyRing } from '../secrets/key-ring.ts'
+import { WHO_SIGNS_IN } from './interactions.ts'
 
 interface Authorization {
   readonly grantId?: string
@@ -75,9 +76,6 @@ const REPLACED = sql<string>`'{"replaced": true}'::jsonb`
 const TOUCH_AFTER = 60
 /** what is different each time that a session is saved; authorizations are looked at apart */
 const MOVING = sql<string[]>`'{exp,iat,authorizations}'::text[]`
-
-/** The account that has just signed in at a page. */
-const WHO_SIGNS_IN = sql<string | null>`payload -> 'result' -> 'login' ->> 'accountId'`
 
 /** @returns the store of sessions */
 export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: KeyRing; now: () => Date }): Sessions {
@@ -238,7 +236,7 @@ export function createSessions({ unit, ring, now }: { unit: UnitOfWork; ring: Ke
       })
     },
 
-    // Who has taken one already makes a session of it under the epoch that is over, and is waited for.
+    // Who has taken one already held the account for it, and was waited for: its session has the epoch that is over.
     async endAll(accountId) {
       await (await signIns()).where(WHO_SIGNS_IN, '=', accountId).execute()
     },

@@ -1,0 +1,84 @@
+// Everybody takes locks in one order (`src/db/locks.ts`). Where two meet half-way, PostgreSQL would roll one of them back after
+// a second; here both come to their end.
+import { type Browser, createBrowser, formOf, type Page } from '../helpers/browser.ts'
+import { authorizeUrl, passPages, pkce } from '../helpers/flow.ts'
+import { holding } from '../helpers/holding.ts'
+import { addCast, ORDERS, PASSWORD, startTestServer, type TestServer } from '../helpers/server.ts'
+
+let server: TestServer
+let made = 0
+
+beforeAll(async () => {
+  server = await startTestServer()
+  await addCast(server)
+})
+afterAll(() => server?.stop())
+
+/** A person who is signed in to the first-party app `spa`. */
+async function person() {
+  const email = `order-${++made}@example.com`
+  const account = await server.addPerson(email)
+  return { email, account, browser: await signIn(email) }
+}
+type Person = Awaited<ReturnType<typeof person>>
+
+async function signIn(email: string): Promise<Browser> {
+  const browser = createBrowser(server.issuer)
+  await passPages(browser, await browser.open(authorizeUrl(server, 'spa', pkce().challenge)), email)
+  return browser
+}
+
+/** An app of its own for a test. */
+async function app({ firstParty }: { firstParty: boolean }): Promise<string> {
+  const id = `order-app-${++made}`
+  await server.addClient({ id, firstParty, scopes: { [ORDERS]: ['orders:read', 'orders:write'] } })
+  return id
+}
+
+const open = ({ browser }: Pick<Person, 'browser'>, client: string) =>
+  browser.open(authorizeUrl(server, client, pkce().challenge, { scope: 'openid orders:read' }))
+const gotCode = (page: Page) => page.url.searchParams.has('code')
+
+/** A statement that lets nobody go on who comes to the session of a person. */
+async function sessionOf({ account }: Person): Promise<[string, unknown[]]> {
+  const [session] = await server.rooms.sessions.sessions.listOf(account)
+  return ['select pg_advisory_xact_lock(hashtextextended($1, 0))', [`session ${session!.uid}`]]
+}
+
+const revoke: [string, (ada: Person) => Promise<unknown>][] = [
+  ['of one account', ({ account }) => server.rooms.accounts.revoke(account, 'operator')],
+  ['of all', () => server.rooms.endAll('operator')],
+]
+
+describe.each(revoke)('a revocation %s', (_, end) => {
+  it('that meets a sign-in which has left its page', async () => {
+    const ada = await person()
+    const elsewhere = createBrowser(server.issuer)
+    const page = await open({ browser: elsewhere }, await app({ firstParty: true }))
+    const [answer, ended] = await holding<[Page, unknown]>(
+      server.database,
+      ['lock table sessions in access exclusive mode'],
+      [() => elsewhere.press(page, 'sign-in', { email: ada.email, password: PASSWORD }), () => end(ada)],
+    )
+    expect([gotCode(answer), Boolean(ended)]).toEqual([true, true])
+    expect((await open({ browser: elsewhere }, 'spa')).html).toContain('type="password"')
+    expect((await open(ada, 'spa')).html).toContain('type="password"')
+  })
+
+  it('that meets "Allow access" on a page where somebody has signed in meanwhile', async () => {
+    const ada = await person()
+    const page = await open(ada, await app({ firstParty: false }))
+    const { target, fields } = formOf(await ada.browser.press(page, 'switch'), 'sign-in', {
+      email: ada.email,
+      password: PASSWORD,
+    })
+    const init = { method: 'POST', body: new URLSearchParams(fields), headers: { origin: server.issuer } }
+    expect((await ada.browser.request(target, init)).status).toBe(303)
+    const [answer, ended] = await holding<[Page, unknown]>(server.database, await sessionOf(ada), [
+      () => ada.browser.press(page, 'allow'),
+      () => end(ada),
+    ])
+    expect([answer.status < 500, Boolean(ended)]).toEqual([true, true])
+    expect((await open(ada, 'spa')).html).toContain('type="password"')
+  })
+})
