@@ -13,7 +13,7 @@ export interface Consents {
   find(accountId: string, clientId: string): Promise<AllowedScopes | undefined>
   /** The same, and whoever wants to forget it waits for the end of the unit of work. */
   hold(accountId: string, clientId: string): Promise<AllowedScopes | undefined>
-  /** Forgets a decision. @returns false when there was none */
+  /** Forgets a decision, after whoever is about to add to it. @returns false when there was none */
   forget(accountId: string, clientId: string): Promise<boolean>
   /**
    * Adds to what is remembered; nothing is forgotten.
@@ -28,6 +28,11 @@ export function createConsents({ unit, now }: { unit: UnitOfWork; now: () => Dat
   const select = (db: Db, accountId: string, clientId: string) =>
     db.selectFrom('consents').select('scopes').where('account_id', '=', accountId).where('client_id', '=', clientId)
   const scopesOf = (row: { scopes: unknown } | undefined) => row?.scopes as AllowedScopes | undefined
+
+  /** For as long as the unit of work lasts. Before the row, which may not be there yet. */
+  const lock = (db: Db, accountId: string, clientId: string) =>
+    sql`select pg_advisory_xact_lock(hashtextextended(${`consent ${accountId} ${clientId}`}, 0))`.execute(db)
+
   const find: Consents['find'] = async (accountId, clientId) =>
     scopesOf(await select(await unit.read(), accountId, clientId).executeTakeFirst())
   return {
@@ -42,6 +47,8 @@ export function createConsents({ unit, now }: { unit: UnitOfWork; now: () => Dat
 
     async forget(accountId, clientId) {
       const db = await unit.write()
+      // Who has read the row, and is about to write it, would bring it back.
+      await lock(db, accountId, clientId)
       const mine = db.deleteFrom('consents').where('account_id', '=', accountId).where('client_id', '=', clientId)
       return (await mine.executeTakeFirst()).numDeletedRows === 1n
     },
@@ -50,7 +57,7 @@ export function createConsents({ unit, now }: { unit: UnitOfWork; now: () => Dat
       unit.run(async () => {
         const db = await unit.write()
         // Two consents of one person to one app at the same time must both be remembered.
-        await sql`select pg_advisory_xact_lock(hashtextextended(${`consent ${accountId} ${clientId}`}, 0))`.execute(db)
+        await lock(db, accountId, clientId)
         const scopes = JSON.stringify(union(await find(accountId, clientId), allowed))
         const result = await sql`insert into consents (account_id, client_id, scopes, updated_at)
           select accounts.id, clients.id, ${scopes}::jsonb, ${now()}::timestamptz from accounts, clients

@@ -123,6 +123,29 @@ describe('S-187 a consent that is withdrawn while it is used', () => {
   })
 })
 
+it('S-187 a consent that is withdrawn while more is allowed does not come back with it', async () => {
+  const ada = await person()
+  const blog = await app()
+  await obtainCode(server, blog.id, READ, ada.browser)
+  const elsewhere = { ...ada, browser: createBrowser(server.issuer) }
+  const first = await elsewhere.browser.open(authorizeUrl(server, 'spa', pkce().challenge))
+  await elsewhere.browser.press(first, 'sign-in', { email: ada.email, password: PASSWORD })
+  // Without anything that is remembered, so that this session has no grant that would end.
+  const page = await open(elsewhere, blog, { scope: 'orders:write' })
+  const [withdrawn, allowed] = await holding<[boolean, Awaited<ReturnType<Person['browser']['press']>>]>(
+    server.database,
+    ['select from grants where client_id = $1 for update', [blog.id]],
+    [
+      () => server.rooms.withdraw.consent(ada.account, blog.id, 'operator'),
+      () => elsewhere.browser.press(page, 'allow'),
+    ],
+  )
+  expect([withdrawn, codeOf(allowed) !== '']).toEqual([true, true])
+  const remembered = { openid: [], resources: { [ORDERS]: ['orders:write'] } }
+  expect(await server.rooms.sessions.consents.find(ada.account, blog.id)).toEqual(remembered)
+  expect((await open(elsewhere, blog)).html).toContain('value="allow"')
+})
+
 describe('S-186 "Allow access" that is pressed while trust ends', () => {
   const endings: [string, (ada: Person, client: { id: string }) => Promise<unknown>][] = [
     [
