@@ -11,7 +11,7 @@ export interface AllowedScopes {
 
 export interface Consents {
   find(accountId: string, clientId: string): Promise<AllowedScopes | undefined>
-  /** The same, and whoever wants to forget it waits for the end of the unit of work. */
+  /** The same, and whoever wants to forget it, or to end its account or client, waits for the end of the unit of work. */
   hold(accountId: string, clientId: string): Promise<AllowedScopes | undefined>
   /** Forgets a decision, after whoever is about to add to it. @returns false when there was none */
   forget(accountId: string, clientId: string): Promise<boolean>
@@ -40,8 +40,9 @@ export function createConsents({ unit, now }: { unit: UnitOfWork; now: () => Dat
 
     async hold(accountId, clientId) {
       const db = await unit.write()
-      // In the order in which a client is removed: first itself, then what people have allowed it.
-      await db.selectFrom('clients').select('id').where('id', '=', clientId).forKeyShare().execute()
+      // In the order in which account or client is removed: first itself, then what was allowed.
+      await sql`select from accounts, clients where accounts.id = ${accountId} and clients.id = ${clientId}
+        for key share`.execute(db)
       return scopesOf(await select(db, accountId, clientId).forKeyShare().executeTakeFirst())
     },
 

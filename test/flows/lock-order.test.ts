@@ -82,3 +82,20 @@ describe.each(revoke)('a revocation %s', (_, end) => {
     expect((await open(ada, 'spa')).html).toContain('type="password"')
   })
 })
+
+it.each<[string, (ada: Person) => Promise<unknown>]>([
+  ['a revocation of all', () => server.rooms.endAll('operator')],
+  ['a person who is removed', ({ account }) => server.rooms.accounts.remove(account, 'operator')],
+])('%s meets an app that is let in by a remembered consent', async (_, end) => {
+  const ada = await person()
+  const blog = await app({ firstParty: false })
+  expect(gotCode(await ada.browser.press(await open(ada, blog), 'allow'))).toBe(true)
+  const elsewhere = await signIn(ada.email)
+  const [answer, ended] = await holding<[Page, unknown]>(
+    server.database,
+    ['select from consents where client_id = $1 for update', [blog]],
+    [() => open({ browser: elsewhere }, blog), () => end(ada)],
+  )
+  expect([gotCode(answer), Boolean(ended)]).toEqual([true, true])
+  expect((await open({ browser: elsewhere }, 'spa')).html).toContain('type="password"')
+})
