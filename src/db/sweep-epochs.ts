@@ -57,7 +57,7 @@ async function ofGrants(trx: Db, epoch: string, size: number): Promise<number | 
   const ids = found.rows.map((row) => row.id_hash)
   let removed = 0
   let full = false
-  for (const table of ['access_tokens', 'refresh_families', 'authorization_codes']) {
+  for (const table of ['authorization_codes', 'refresh_families', 'access_tokens']) {
     const rows = sql.table(table)
     const gone = await sql`delete from ${rows} where ctid = any(array(
       select ctid from ${rows} where grant_hash = any(${ids}) limit ${size}))`.execute(trx)

@@ -36,6 +36,7 @@ export function createRevokeToken(
           return (await endFamily(families.names.ofToken(token), actor)) ? 'refresh family' : undefined
         case 'ac':
           if (!(await codes.find(token))) return undefined
+          // First: whoever redeems it at this moment is waited for, and the family is there.
           await codes.destroy(token)
           await endFamily(families.names.ofCode(token), actor)
           return 'authorization code'

@@ -49,9 +49,10 @@ export function createRevoke({
     async grant(grant, reason) {
       const first = await end({ kind: 'grant', key: grant, reason })
       const db = await unit.write()
-      await db.deleteFrom('access_tokens').where('grant_hash', '=', grant).execute()
-      await db.deleteFrom('refresh_families').where('grant_hash', '=', grant).execute()
+      // As they are made from one another: who is about to add one has come before, or finds nothing any more.
       await db.deleteFrom('authorization_codes').where('grant_hash', '=', grant).execute()
+      await db.deleteFrom('refresh_families').where('grant_hash', '=', grant).execute()
+      await db.deleteFrom('access_tokens').where('grant_hash', '=', grant).execute()
       return first
     },
   }

@@ -1,16 +1,30 @@
 // Everybody takes locks in one order (`src/db/locks.ts`). Where two meet half-way, PostgreSQL would roll one of them back after
 // a second; here both come to their end.
+import { commandRooms } from '../../src/command-rooms.ts'
+import { grantKey } from '../../src/sessions/grants.ts'
 import { type Browser, createBrowser, formOf, type Page } from '../helpers/browser.ts'
-import { authorizeUrl, passPages, pkce } from '../helpers/flow.ts'
+import {
+  authorizeUrl,
+  introspect,
+  obtainCode,
+  passPages,
+  pkce,
+  redeem,
+  refresh,
+  type TokenAnswer,
+} from '../helpers/flow.ts'
 import { holding } from '../helpers/holding.ts'
 import { addCast, ORDERS, PASSWORD, startTestServer, type TestServer } from '../helpers/server.ts'
 
 let server: TestServer
+let cast: Awaited<ReturnType<typeof addCast>>
+let operator: ReturnType<typeof commandRooms>
 let made = 0
 
 beforeAll(async () => {
   server = await startTestServer()
-  await addCast(server)
+  cast = await addCast(server)
+  operator = commandRooms(server.rooms)
 })
 afterAll(() => server?.stop())
 
@@ -98,4 +112,43 @@ it.each<[string, (ada: Person) => Promise<unknown>]>([
   )
   expect([gotCode(answer), Boolean(ended)]).toEqual([true, true])
   expect((await open({ browser: elsewhere }, 'spa')).html).toContain('type="password"')
+})
+
+describe('a grant that is ended, and at the same time', () => {
+  it.each<[string, (family: { code: string; token: string }) => string]>([
+    ['a refresh family that comes from it', ({ token }) => token],
+    ['the code that the family began with', ({ code }) => code],
+  ])('%s', async (_, choose) => {
+    const { account, browser } = await person()
+    const got = await obtainCode(server, 'spa', { scope: 'openid things:read' }, browser)
+    const { body } = await redeem(server, { id: 'spa' }, got)
+    const { body: later } = await refresh(server, { id: 'spa' }, body.refresh_token)
+    const [grant] = await server.rooms.sessions.grants.listOf(account)
+    const results = await holding<[boolean, unknown]>(
+      server.database,
+      // Whoever ends the grant has come half-way there.
+      ['select from access_tokens where grant_hash = $1 limit 1 for update', [grantKey(grant!.id)]],
+      [
+        () => server.rooms.withdraw.grant(grant!.id, 'operator'),
+        () => operator.trust.token(choose({ code: got.code, token: later.refresh_token }), 'operator'),
+      ],
+    )
+    expect(results[0]).toBe(true)
+    for (const { access_token, refresh_token } of [body, later]) {
+      expect(await introspect(server, { id: 'orders-api', secret: cast.api }, access_token)).toEqual({ active: false })
+      expect((await refresh(server, { id: 'spa' }, refresh_token)).body.error).toBe('invalid_grant')
+    }
+  })
+})
+
+it('a code that is ended while it is redeemed: what has become of it ends, too', async () => {
+  const { browser } = await person()
+  const got = await obtainCode(server, 'spa', { scope: 'openid things:read' }, browser)
+  const [redeemed, ended] = await holding<[TokenAnswer, unknown]>(
+    server.database,
+    ['lock table refresh_families in share mode'],
+    [() => redeem(server, { id: 'spa' }, got), () => operator.trust.token(got.code, 'operator')],
+  )
+  expect([redeemed.status, ended]).toEqual([200, 'authorization code'])
+  expect((await refresh(server, { id: 'spa' }, redeemed.body.refresh_token)).body.error).toBe('invalid_grant')
 })
