@@ -64,7 +64,7 @@ export function createApply(parts: ApplyParts): Apply {
     let file: SecretsFile | undefined
     try {
       return await parts.unit.run(async () => {
-        await sql`select pg_advisory_xact_lock(${LOCKS.apply})`.execute(await parts.unit.write())
+        await sql`select pg_advisory_xact_lock(${LOCKS.many})`.execute(await parts.unit.write())
         const { document, state, accountIds } = await readAll(parts, text)
         const steps = planChanges(parts, document, state)
         if (secretsFile !== undefined && steps.some(({ secret }) => secret))

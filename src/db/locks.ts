@@ -6,8 +6,8 @@ export const LOCKS = {
   ring: 7_142_001,
   /** signing keys take one step at a time; who needs the ring's lock, too, takes that one first */
   signingKeys: 7_142_002,
-  /** one document is applied at a time */
-  apply: 7_142_003,
+  /** who changes many accounts or clients, as a document does that is applied, does it alone */
+  many: 7_142_003,
   /** an administrator is made by link one at a time */
   adminSetup: 7_142_004,
   /** one node sweeps at a time, the others pass */

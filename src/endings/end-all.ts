@@ -1,5 +1,6 @@
 // Ends everything at once, for whoever does not know what has come back: a backup, or a standby that lacks the last moments.
 import { sql } from 'kysely'
+import { LOCKS } from '../db/locks.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 import { LONGEST_ACCESS_TOKEN_SECONDS } from '../vocabulary/access-token.ts'
 
@@ -30,8 +31,8 @@ export function createEndAll({ unit, now, endSignIns }: EndAllParts): EndAll {
     const rows = sql.table(`${kind}s`)
     const expiresAt = new Date(at.getTime() + LONGEST_ACCESS_TOKEN_SECONDS * 1000)
     const db = await unit.write()
-    // By id, so that two at once do not wait for each other. The digest is that of `keyOfName`. A client's grants go with their
-    // accounts, and its own tokens when their time is over: nobody has to walk over the table for each client.
+    // The digest is that of `keyOfName`. A client's grants go with their accounts, and its own tokens when their time is over:
+    // nobody has to walk over the table for each client.
     const done = await sql<{ n: number; last: string | null }>`with before as (
         select id, epoch from ${rows} where id > ${after} order by id limit ${AT_ONCE} for update),
       ended as (update ${rows} as row set epoch = nextval('epochs') from before where row.id = before.id
@@ -59,8 +60,10 @@ export function createEndAll({ unit, now, endSignIns }: EndAllParts): EndAll {
   }
   return (actor) =>
     unit.run(async () => {
-      const ended = { accounts: await end('account', actor), clients: await end('client', actor) }
+      // A document that is applied comes to clients first, and to people after that.
+      await sql`select pg_advisory_xact_lock(${LOCKS.many})`.execute(await unit.write())
+      const accounts = await end('account', actor)
       await endSignIns()
-      return ended
+      return { accounts, clients: await end('client', actor) }
     })
 }

@@ -152,3 +152,40 @@ it('a code that is ended while it is redeemed: what has become of it ends, too',
   expect([redeemed.status, ended]).toEqual([200, 'authorization code'])
   expect((await refresh(server, { id: 'spa' }, redeemed.body.refresh_token)).body.error).toBe('invalid_grant')
 })
+
+it('a document that changes clients and people is applied while everything is revoked', async () => {
+  const { email } = await person()
+  const [first, second] = [await app({ firstParty: true }), await app({ firstParty: true })]
+  const client = (id: string) => `
+  - id: ${id}
+    name: Changed
+    kind: web
+    first_party: true
+    redirect_uris: [http://localhost:9/callback]`
+  const document = `clients:${client(first)}${client(second)}\nusers:\n  - email: ${email}\n    name: Changed\n`
+  const [applied, ended] = await holding<[{ changed: number }, { accounts: number }]>(
+    server.database,
+    ['select from clients where id = $1 for update', [second]],
+    [() => operator.apply(document, { actor: 'operator' }), () => server.rooms.endAll('operator')],
+  )
+  expect([applied.changed, ended.accounts > 0]).toEqual([3, true])
+})
+
+it('a person who is new, and signs in while everything is revoked, comes in', async () => {
+  const [first, second] = [await app({ firstParty: true }), await app({ firstParty: true })]
+  const browser = createBrowser(server.issuer)
+  const page = await open({ browser }, first)
+  const email = `order-${++made}@example.com`
+  const [ended, answer] = await holding<[{ clients: number }, Page]>(
+    server.database,
+    ['select from clients where id = $1 for update', [second]],
+    [
+      () => server.rooms.endAll('operator'),
+      async () => {
+        await server.addPerson(email)
+        return browser.press(page, 'sign-in', { email, password: PASSWORD })
+      },
+    ],
+  )
+  expect([ended.clients > 0, gotCode(answer)]).toEqual([true, true])
+})
