@@ -1,6 +1,7 @@
 // The table of client secrets: keyed hashes, or sealed where the secret itself is needed; never a secret in clear.
 import { randomUUID } from 'node:crypto'
 import { type Selectable, sql } from 'kysely'
+import { LOCKS } from '../db/locks.ts'
 import type { ClientSecretsTable } from '../db/schema.ts'
 import type { UnitOfWork } from '../db/unit-of-work.ts'
 
@@ -139,12 +140,13 @@ export function createClientSecretStore({ unit }: { unit: UnitOfWork }): ClientS
 
     async reseal(again) {
       const db = await unit.write()
-      const query = db
-        .selectFrom('client_secrets')
-        .select(['id', 'client_id', 'sealed'])
-        .where('sealed', 'is not', null)
+      // Clients first, as whoever gives one of them another secret; and many of them.
+      await sql`select pg_advisory_xact_lock(${LOCKS.many})`.execute(db)
+      const rows = db.selectFrom('client_secrets').where('sealed', 'is not', null)
+      const clients = db.selectFrom('clients').select('id').where('id', 'in', rows.select('client_id'))
+      await clients.orderBy('id').forNoKeyUpdate().execute()
       let count = 0
-      for (const { id, client_id, sealed } of await query.orderBy('id').forUpdate().execute()) {
+      for (const { id, client_id, sealed } of await rows.select(['id', 'client_id', 'sealed']).execute()) {
         const changed = again(client_id, sealed!)
         if (!changed) continue
         await db.updateTable('client_secrets').set({ sealed: changed }).where('id', '=', id).execute()

@@ -3,13 +3,14 @@ import type { ClientFields } from '../../src/clients/client.ts'
 import { createClientRegister } from '../../src/clients/register.ts'
 import { createClientSecretStore } from '../../src/clients/secret-store.ts'
 import { createSecretUse } from '../../src/clients/secret-use.ts'
-import { addSecret, listSealedSecrets, openSecret, verifySecret } from '../../src/clients/secrets.ts'
+import { addSecret, listSealedSecrets, openSecret, resealSecrets, verifySecret } from '../../src/clients/secrets.ts'
 import { createClientStore } from '../../src/clients/store.ts'
 import { connect } from '../../src/db/connect.ts'
 import { createUnitOfWork } from '../../src/db/unit-of-work.ts'
 import { createKeyRing } from '../../src/secrets/key-ring.ts'
 import { makeRingKeys } from '../../src/secrets/ring-keys.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
+import { holding } from '../helpers/holding.ts'
 
 const billing: ClientFields = {
   id: 'billing',
@@ -292,6 +293,24 @@ describe('clients', () => {
     const again = await rooms.register.change(signing, 'operator')
     expect([again.ok && again.secret !== undefined, (await listed()).length]).toEqual([true, 1])
     expect(await rooms.secrets.store.list('billing')).toHaveLength(1)
+  })
+
+  it('secrets that are sealed again while one is changed: one after the other', async () => {
+    await addBilling({ ...billing, authMethod: 'client_secret_jwt' })
+    for (let more = 0; more < 2; more++) await rooms.register.rotateSecret('billing', 'operator', { overlap: 60 })
+    // In another order than they lie in the table.
+    for (const [at, { id }] of (await rooms.secrets.store.list('billing')).entries()) {
+      await rooms.db.updateTable('client_secrets').set({ id: 'bca'[at]! }).where('id', '=', id).execute()
+    }
+    const [rotated] = await holding<[{ ok: boolean }, number]>(
+      database,
+      ['select from client_secrets where id = $1 for update', ['c']],
+      [
+        () => rooms.register.rotateSecret('billing', 'operator', { overlap: 30 }),
+        () => rooms.unit.run(() => resealSecrets(rooms.secrets)),
+      ],
+    )
+    expect([rotated.ok, (await rooms.secrets.store.list('billing')).length]).toEqual([true, 4])
   })
 
   it('is disabled and enabled, once each, and ends what hangs on it when disabled', async () => {
