@@ -1,6 +1,5 @@
 // Everybody takes locks in one order (`src/db/locks.ts`). Where two meet half-way, PostgreSQL would roll one of them back after
 // a second; here both come to their end.
-import { commandRooms } from '../../src/command-rooms.ts'
 import { grantKey } from '../../src/sessions/grants.ts'
 import { type Browser, createBrowser, formOf, type Page } from '../helpers/browser.ts'
 import {
@@ -14,19 +13,24 @@ import {
   type TokenAnswer,
 } from '../helpers/flow.ts'
 import { holding } from '../helpers/holding.ts'
+import { createOperatorRooms, type OperatorRooms } from '../helpers/operator-rooms.ts'
 import { addCast, ORDERS, PASSWORD, startTestServer, type TestServer } from '../helpers/server.ts'
 
 let server: TestServer
 let cast: Awaited<ReturnType<typeof addCast>>
-let operator: ReturnType<typeof commandRooms>
+/** as commands have them, which wait longer than requests */
+let operator: OperatorRooms
 let made = 0
 
 beforeAll(async () => {
   server = await startTestServer()
   cast = await addCast(server)
-  operator = commandRooms(server.rooms)
+  operator = await createOperatorRooms(server.database)
 })
-afterAll(() => server?.stop())
+afterAll(async () => {
+  await operator?.close()
+  await server?.stop()
+})
 
 /** A person who is signed in to the first-party app `spa`. */
 async function person() {
@@ -60,8 +64,8 @@ async function sessionOf({ account }: Person): Promise<[string, unknown[]]> {
 }
 
 const revoke: [string, (ada: Person) => Promise<unknown>][] = [
-  ['of one account', ({ account }) => server.rooms.accounts.revoke(account, 'operator')],
-  ['of all', () => server.rooms.endAll('operator')],
+  ['of one account', ({ account }) => operator.accounts.revoke(account, 'operator')],
+  ['of all', () => operator.trust.all('operator')],
 ]
 
 describe.each(revoke)('a revocation %s', (_, end) => {
@@ -98,8 +102,8 @@ describe.each(revoke)('a revocation %s', (_, end) => {
 })
 
 it.each<[string, (ada: Person) => Promise<unknown>]>([
-  ['a revocation of all', () => server.rooms.endAll('operator')],
-  ['a person who is removed', ({ account }) => server.rooms.accounts.remove(account, 'operator')],
+  ['a revocation of all', () => operator.trust.all('operator')],
+  ['a person who is removed', ({ account }) => operator.accounts.remove(account, 'operator')],
 ])('%s meets an app that is let in by a remembered consent', async (_, end) => {
   const ada = await person()
   const blog = await app({ firstParty: false })
@@ -129,7 +133,7 @@ describe('a grant that is ended, and at the same time', () => {
       // Whoever ends the grant has come half-way there.
       ['select from access_tokens where grant_hash = $1 limit 1 for update', [grantKey(grant!.id)]],
       [
-        () => server.rooms.withdraw.grant(grant!.id, 'operator'),
+        () => operator.trust.grant(grant!.id, 'operator'),
         () => operator.trust.token(choose({ code: got.code, token: later.refresh_token }), 'operator'),
       ],
     )
@@ -166,7 +170,7 @@ it('a document that changes clients and people is applied while everything is re
   const [applied, ended] = await holding<[{ changed: number }, { accounts: number }]>(
     server.database,
     ['select from clients where id = $1 for update', [second]],
-    [() => operator.apply(document, { actor: 'operator' }), () => server.rooms.endAll('operator')],
+    [() => operator.apply(document, { actor: 'operator' }), () => operator.trust.all('operator')],
   )
   expect([applied.changed, ended.accounts > 0]).toEqual([3, true])
 })
@@ -180,7 +184,7 @@ it('a person who is new, and signs in while everything is revoked, comes in', as
     server.database,
     ['select from clients where id = $1 for update', [second]],
     [
-      () => server.rooms.endAll('operator'),
+      () => operator.trust.all('operator'),
       async () => {
         await server.addPerson(email)
         return browser.press(page, 'sign-in', { email, password: PASSWORD })
