@@ -5,16 +5,16 @@ import { setImmediate as turn } from 'node:timers/promises'
 // Milliseconds.
 /** Whoever comes during the last turn is lost, so it must be one in which nothing else was done. */
 const QUIET = 0.2
-/** Under a load that leaves no such turn, one in which nobody came must do after this long. */
-const PATIENT = 500
+/** Under a load that leaves no such turn for this long, one in which nobody came must do. */
+const PATIENT = 3000
 /** However many still come. */
-const AT_MOST = 1000
+const AT_MOST = 4000
 
 /**
  * @param clock milliseconds of a clock that only goes forward
  * @param server before it listens
- * @returns waits for a moment in which nobody comes, for a second at most: one connection comes with each turn of the loop. The
- *   port must be closed right after it, by whoever called, without waiting for anything
+ * @returns waits for a moment in which nobody comes, for four seconds at most: one connection comes with each turn of the loop.
+ *   The port must be closed right after it, by whoever called, without waiting for anything
  */
 export function createTakeIn({ clock }: { clock: () => number }, server: Server): () => Promise<void> {
   let taken = 0
