@@ -61,7 +61,6 @@ async function makeBench(parts: BenchParts, undo: (() => Promise<unknown>)[], ex
   undo.push(() => rm(folder, { recursive: true, force: true }))
   return {
     ...parts,
-    slack: parts.quick ? 5 : 1,
     folder,
     after: (work) => void undo.push(work),
     install: (server) => install(server ? () => createDatabase(server) : parts.database.create, undo, examined),

@@ -31,8 +31,6 @@ export interface Outcome {
 export interface Bench {
   /** the slice: small sizes */
   readonly quick: boolean
-  /** what bounds in time are multiplied by: the slice runs beside other tests, and keeps no promise about seconds */
-  readonly slack: number
   /** tells whoever watches how far it is */
   readonly say: (line: string) => void
   readonly database: BenchDatabase

@@ -22,7 +22,7 @@ interface Row {
 }
 
 const USAGE = `npm run faults -- [R-01 R-02 …] [--quick] [--list] [--json] [--help]
-  --quick  the small sizes of "npm test" with five times the time, and only what has one
+  --quick  the small sizes of "npm test", and only what has one
   --list   which experiments there are
   --json   one JSON document instead of the table
 FAULTS_DATABASE_URL names a PostgreSQL server to use instead of the one that ships.

@@ -8,7 +8,7 @@ import type { Bench, Experiment } from '../experiment.ts'
 import { consultEmbedded } from '../oracle.ts'
 
 const VICTIMS = ['server', 'database', 'both'] as const
-/** milliseconds from the kill until it serves again, in full */
+/** milliseconds from the kill until it serves again */
 const BACK_WITHIN = { embedded: 10_000, external: 3_000 }
 const app = { id: 'spa' }
 
@@ -48,7 +48,6 @@ interface Killed {
 
 async function killEmbedded(bench: Bench, random: () => number, rounds: number): Promise<Killed> {
   const place = await startEmbedded(bench)
-  const within = BACK_WITHIN.embedded * bench.slack
   const asked = { issuer: place.issuer, app, api: place.api }
   const killed: Killed = { back: [], ledger: emptyLedger(), misses: [] }
   for (let round = 0; round < rounds; round++) {
@@ -71,18 +70,19 @@ async function killEmbedded(bench: Bench, random: () => number, rounds: number):
         // A killed server is started again by whoever watches it; a database that was killed is brought back by its server.
         if (victim !== 'database') await place.restart()
         // What a killed database leaves behind answers for a moment: it is back when there is another one.
-        if (victim === 'database') await anotherThan(before, place.postmaster, within)
-        return (await place.ready(within)) === undefined ? undefined : performance.now() - begun
+        if (victim === 'database') await anotherThan(before, place.postmaster)
+        return (await place.ready(BACK_WITHIN.embedded)) === undefined ? undefined : performance.now() - begun
       },
     )
-    if (since === undefined || since > within) killed.misses.push(`after ${victim} was killed: not back in time`)
+    if (since === undefined || since > BACK_WITHIN.embedded)
+      killed.misses.push(`after ${victim} was killed: not back in time`)
   }
   killed.misses.push(...(await consultEmbedded(bench, place, killed.ledger)))
   return killed
 }
 
-async function anotherThan(before: number, find: () => Promise<number | undefined>, within: number): Promise<void> {
-  const until = performance.now() + within
+async function anotherThan(before: number, find: () => Promise<number | undefined>): Promise<void> {
+  const until = performance.now() + BACK_WITHIN.embedded
   const isAnother = async () => ![before, undefined].includes(await find())
   while (performance.now() < until && !(await isAnother())) await sleep(20)
 }
@@ -101,7 +101,7 @@ async function killExternal(bench: Bench, random: () => number, rounds: number):
       await cluster.restart(0)
       return performance.now() - begun
     })
-    if (back === undefined || back > BACK_WITHIN.external * bench.slack)
+    if (back === undefined || back > BACK_WITHIN.external)
       killed.misses.push(`not back after ${Math.round(back ?? 0)} ms`)
   }
   return killed
