@@ -9,8 +9,6 @@ import { createTakeIn } from './take-in.ts'
 const POLL = 10
 /** Looks for which an idle connection stays open, so that a client that uses it often is told on it. A busy machine looks late. */
 const LINGER = 25
-/** Milliseconds in which a client that has just connected, and was perhaps held up, says what it came for. */
-const FRESH = 1000
 
 export interface Connections {
   /** From now on every answer ends its connection. */
@@ -20,8 +18,6 @@ export interface Connections {
 }
 
 interface State {
-  /** when it came */
-  readonly since: number
   /** requests not read to their end, or not answered yet */
   pending: number
   /** bytes read when it was last idle: more means that a request is on its way */
@@ -39,7 +35,7 @@ export function trackConnections({ clock }: { clock: () => number }, server: Ser
   let shedding = false
 
   server.on('connection', (socket: Socket) => {
-    open.set(socket, { since: clock(), pending: 0, readBefore: 0 })
+    open.set(socket, { pending: 0, readBefore: 0 })
     socket.once('close', () => open.delete(socket))
   })
   server.prependListener('request', (incoming, answer) => {
@@ -61,10 +57,6 @@ export function trackConnections({ clock }: { clock: () => number }, server: Ser
     })
   })
 
-  function isIdle({ bytesRead }: Socket, { since, pending, readBefore }: State): boolean {
-    return pending === 0 && bytesRead === readBefore && (readBefore > 0 || clock() - since > FRESH)
-  }
-
   function shed(): void {
     shedding = true
     for (const answer of answering) if (!answer.headersSent) answer.shouldKeepAlive = false
@@ -83,7 +75,8 @@ export function trackConnections({ clock }: { clock: () => number }, server: Ser
         await sleep(POLL)
         await turn() // right after everything that has arrived was read
         if (look < LINGER) continue
-        for (const [socket, state] of open) if (isIdle(socket, state)) socket.destroy()
+        for (const [socket, { pending, readBefore }] of open)
+          if (pending === 0 && socket.bytesRead === readBefore) socket.destroy()
       }
       for (const socket of open.keys()) socket.destroy()
       await closed

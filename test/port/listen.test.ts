@@ -154,21 +154,6 @@ it('whoever is answered before the request has come to its end may send the rest
   expect(await ended).toBe('closed')
 })
 
-it('whoever has come may be slow to say for what', async () => {
-  const port = await freePort()
-  const listening = await listen((_incoming, answer) => void answer.end('done'), port, ['127.0.0.1'], LIMITS)
-  const said = await speak(port, '', {
-    within: 20_000,
-    async write(socket) {
-      const closed = listening.close()
-      await sleep(500)
-      socket.write('GET / HTTP/1.1\r\nHost: here\r\n\r\n')
-      await closed
-    },
-  })
-  expect(said).toMatchObject({ statuses: [200], end: 'closed' })
-})
-
 it('what does not end is cut after the grace', async () => {
   const port = await freePort()
   const listening = await listen(() => undefined, port, ['127.0.0.1'], LIMITS)
