@@ -67,7 +67,7 @@ export async function underLoad(
   const back = performance.now()
   await sleep(after)
   await load.stop()
-  return look(load.answers, back, { limit })
+  return look(load.answers, back, limit)
 }
 
 /** @returns milliseconds until every process says `status` about its readiness, or a miss */

@@ -79,7 +79,7 @@ it('R-17 SIGTERM with 200 in flight: 0 cut answers, exit 0, readiness red first'
   }
   await asksUntil(() => seen.length === 4)
 
-  way.delay(10) // per round trip, of which a token takes several, for as many at once as there are connections
+  way.delay(30) // per round trip, of which a token takes several, for as many at once as there are connections
   const underway = Array.from({ length: 200 }, () => beginToken(port, host))
   await asksUntil(() => seen.length === 8)
   const exited = once(node.child, 'exit')
@@ -108,8 +108,7 @@ it('nobody watches: it closes at once, though connections are kept open', async 
   expect((await send(port, '/healthz')).headers.connection).toBe('keep-alive')
   const begun = performance.now()
   expect(await node.stop()).toBe(0)
-  // A watcher would be given three seconds.
-  expect(performance.now() - begun).toBeLessThan(2900)
+  expect(performance.now() - begun).toBeLessThan(1500)
 })
 
 it('R-18 two nodes behind a balancer are restarted one after the other under load: 0 failed requests', async () => {

@@ -71,7 +71,6 @@ describe('matchPolicy', () => {
         { action: 'execute-api:Invoke', arn: 'a'.repeat(1600) },
       ),
     ).toBe('implicit-deny')
-    // A matcher that tries every way does not end at all.
-    expect(performance.now() - started).toBeLessThan(5000)
+    expect(performance.now() - started).toBeLessThan(500)
   })
 })

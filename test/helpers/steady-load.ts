@@ -111,18 +111,13 @@ export interface Seen {
 
 /**
  * @param since when the database was back, in milliseconds of `performance.now()`
- * @param options `limit` is in milliseconds, within which each answer must come, not counting those that were `lost` between
- *   two times to no fault of the server
+ * @param limit milliseconds within which each answer must come
  */
-export function look(
-  answers: readonly SteadyAnswer[],
-  since: number,
-  { limit = 2000, lost = () => 0 }: { limit?: number; lost?: (from: number, to: number) => number } = {},
-): Seen {
+export function look(answers: readonly SteadyAnswer[], since: number, limit = 2000): Seen {
   const good = answers.filter(({ status }) => status === 200)
   const times = good.map(({ at }) => at).sort((a, b) => a - b)
   const odd = answers.filter(({ status, retryAfter }) => status !== 200 && !(status === 503 && retryAfter))
-  const slow = answers.filter(({ at, ms }) => ms - lost(at - ms, at) > limit)
+  const slow = answers.filter(({ ms }) => ms > limit)
   return {
     good: good.length,
     refused: answers.filter(({ status }) => status === 503).length,

@@ -63,16 +63,16 @@ async function stay(port: number, bytes = '', from = '127.0.0.1'): Promise<Socke
 }
 
 it('S-011 who says nothing, or drips headers or a body, is cut in time', async () => {
-  const port = await serve(answering, { times: { request: 5000 } })
+  const port = await serve(answering)
   const all = await Promise.all([
     speak(port, '', { within }),
     speak(port, 'GET / HTTP/1.1\r\nHost: here\r\n', { within, write: every(30, 'X: 1\r\n') }),
     speak(port, post('Content-Length: 50000'), { within, write: every(30, 'x') }),
     speak(port, post('Transfer-Encoding: chunked'), { within, write: every(30, '1\r\nx\r\n') }),
   ])
-  for (const { end, statuses } of all) expect([end === 'open', statuses]).toEqual([false, [408]])
-  const [silent, headers] = all
-  for (const { lasted } of [silent, headers]) expect(lasted).toBeLessThan(4000) // before the time of the whole request
+  for (const { end, lasted, statuses } of all)
+    expect([end === 'open', lasted < 1500, statuses]).toEqual([false, true, [408]])
+  expect(all[1].lasted).toBeLessThan(600)
 })
 
 it('S-011 who asks once and does not take the answer is cut in time', async () => {
@@ -85,7 +85,7 @@ it('S-011 who asks once and does not take the answer is cut in time', async () =
   const socket = await stay(port, GET)
   socket.pause()
   const lasted = await Promise.race([cut.promise, sleep(within, Number.POSITIVE_INFINITY)])
-  expect([lasted > TIMES.answer / 2, lasted < within / 2]).toEqual([true, true])
+  expect([lasted > TIMES.answer / 2, lasted < 2000]).toEqual([true, true])
 })
 
 it('S-011 who sends on and does not take the answers is cut in time, and what is made for it is bounded', async () => {
@@ -101,13 +101,13 @@ it('S-011 who sends on and does not take the answers is cut in time, and what is
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
   every(1, GET.repeat(5))(socket)
   await closed
-  expect(performance.now() - begun).toBeLessThan(within / 2)
-  expect(made).toBeLessThan(1000) // what kernels hold, some megabytes
+  expect(performance.now() - begun).toBeLessThan(3000)
+  expect(made).toBeLessThan(200) // what kernels hold, some megabytes
 })
 
 it('an idle connection of a stranger ends soon, that of a proxy later', async () => {
-  const idleProxy = 5000
-  const port = await serve(answering, { times: { idleProxy } })
+  const { idleProxy } = TIMES
+  const port = await serve(answering)
   const [stranger, proxy] = await Promise.all([speak(port, GET, { within }), speak(port, GET, { within, from: PROXY })])
   expect([stranger.end, proxy.end]).toEqual(['closed', 'closed'])
   expect(stranger.lasted).toBeLessThan(idleProxy)
@@ -171,9 +171,9 @@ it('S-011 a body that nobody reads is not read for long, and its answer arrives'
       }
     }
     const heard = await speak(port, post(header), { within, write: push })
-    expect([heard.statuses, heard.end === 'open', heard.first < 5000]).toEqual([[405], false, true])
+    expect([heard.statuses, heard.end === 'open', heard.first < 500]).toEqual([[405], false, true])
     expect(heard.text).toMatch(/connection: close/i)
-    expect(sent).toBeLessThan(50 * mega.length) // what kernels hold, and one of ours
+    expect(sent).toBeLessThan(20 * mega.length) // what kernels hold, and one of ours
   }
 })
 
@@ -194,20 +194,17 @@ it('a small body that comes late leaves its connection usable, one that does not
 
 it('S-011 a body in a thousand crumbs is read, one of more is refused, and no part of it is taken for the whole', async () => {
   const read: number[] = []
-  const port = await serve(
-    (incoming, answer) => {
-      let length = 0
-      incoming.on('data', (data: Buffer) => {
-        length += data.length
-      })
-      incoming.on('error', () => undefined)
-      incoming.on('end', () => {
-        read.push(length)
-        answer.end('done')
-      })
-    },
-    { times: { headers: 5000, request: 5000 } },
-  )
+  const port = await serve((incoming, answer) => {
+    let length = 0
+    incoming.on('data', (data: Buffer) => {
+      length += data.length
+    })
+    incoming.on('error', () => undefined)
+    incoming.on('end', () => {
+      read.push(length)
+      answer.end('done')
+    })
+  })
   const crumbs = (times: number) => `${post('Transfer-Encoding: chunked')}${'1\r\nx\r\n'.repeat(times)}0\r\n\r\n`
   expect((await speak(port, crumbs(1000))).statuses).toEqual([200])
   for (const ahead of ['', GET])
