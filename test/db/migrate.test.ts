@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import { connect } from '../../src/db/connect.ts'
 import { migrateDown, migrateToLatest, pendingMigrations } from '../../src/db/migrate.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
+import { until } from '../helpers/until.ts'
 
 let database: TestDatabase
 const opened: { close(): Promise<void> }[] = []
@@ -64,7 +65,7 @@ it('whoever dies before it has said which versions can live with its migrations 
   const dying = expect(migrateToLatest(open(), '0.1.0')).rejects.toThrow()
   const kill = sql`select pg_terminate_backend(pid) from pg_locks
     where relation = 'migration_floors'::regclass and not granted`
-  while ((await kill.execute(db)).rows.length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+  await until(async () => (await kill.execute(db)).rows.length > 0)
   await dying
   holder.release(true)
   const unsaid = sql`select name from kysely_migration where name not in (select name from migration_floors)`

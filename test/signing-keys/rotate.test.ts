@@ -1,7 +1,5 @@
 // The life of signing keys over a real database: what is due, what is refused, and several nodes at it together.
-import { sql } from 'kysely'
 import { createAudit } from '../../src/audit/append.ts'
-import type { Audit } from '../../src/audit/entry.ts'
 import { type Connected, connect } from '../../src/db/connect.ts'
 import { createUnitOfWork } from '../../src/db/unit-of-work.ts'
 import { createEndings, keyOfName } from '../../src/endings/end.ts'
@@ -38,16 +36,12 @@ afterEach(async () => {
   await database.drop()
 })
 
-function node(times = TIMES, hear?: Audit) {
+function node(times = TIMES) {
   const connected = connect(database.connection, { max: 3 })
   connections.push(connected)
   const unit = createUnitOfWork(connected.db)
   const store = createSigningKeyStore({ unit, ring })
-  const append = createAudit({ unit, now, requestId: () => undefined })
-  const audit: Audit = async (entry) => {
-    await append(entry)
-    await hear?.(entry)
-  }
+  const audit = createAudit({ unit, now, requestId: () => undefined })
   const endings = createEndings({ unit, now })
   const rotation = createKeyRotation({
     unit,
@@ -329,32 +323,4 @@ it('several keys of one algorithm: the one that signs comes first; and the finge
     ...['RS256 active', 'RS256 next'],
   ])
   expect(await self.store.fingerprint()).toBe(describeKeys(keys))
-})
-
-describe('while keys are sealed again', () => {
-  it.each<[string, string, (moving: Node, kid: string) => Promise<{ ok: boolean }>]>([
-    ['rotated', 'key.retired', ({ rotation }) => rotation.rotate(['ES256'], 'operator')],
-    ['taken away at once', 'key.compromised', ({ rotation }, kid) => rotation.retire(kid, true, 'operator')],
-  ])('one is %s: neither stands in the other’s way', async (_how, first, move) => {
-    const self = await begun()
-    pass(TIMES.published)
-    const { kid } = await one(self, 'ES256', 'active')
-    // The row that changes first comes after its successor in the table.
-    await self.db.updateTable('signing_keys').set({ state: 'active' }).where('kid', '=', kid).execute()
-    let sealing: Promise<number> | undefined
-    const moving = node(TIMES, async ({ kind }) => {
-      if (kind !== first) return
-      sealing = self.unit.run(() => self.store.reseal())
-      sealing.catch(() => undefined)
-      await waiting(self)
-    })
-    expect(await move(moving, kid)).toMatchObject({ ok: true })
-    expect(await sealing).toBe(0)
-  })
-
-  /** Resolves when a transaction waits for a lock. */
-  async function waiting({ db }: Node): Promise<void> {
-    const waits = sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-    while ((await waits.execute(db)).rows.length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
-  }
 })

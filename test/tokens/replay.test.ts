@@ -5,6 +5,7 @@ import { createUnitOfWork } from '../../src/db/unit-of-work.ts'
 import { createReplays } from '../../src/tokens/replay.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
 import { slowDown } from '../helpers/slow-database.ts'
+import { untilBlocked } from '../helpers/until.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -32,7 +33,7 @@ it('S-072 S-119 who brings a value while the first to bring it is being refused 
         await sql`insert into replays values ('used up', now())`.execute(await first.unit.write())
         first.unit.onlyIfGranted()
         late = second.unit.run(() => second.bring('a'))
-        await waiting(second.db)
+        await untilBlocked(database.pool({ max: 1 }), 1)
       },
       () => 'refuse',
     )
@@ -56,9 +57,3 @@ it('what a request brought that failed has not been brought', async () => {
   expect(await bring('d')).toBe(true)
   await close()
 })
-
-/** Resolves when a transaction waits for another. */
-async function waiting(db: ReturnType<typeof process>['db']): Promise<void> {
-  const waits = sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-  while ((await waits.execute(db)).rows.length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
-}
